@@ -1,0 +1,126 @@
+"""Which tensors are active, and how much of a gate each one is.
+
+A tensor is *active* if its value depends on the explained inputs; parameters and buffers
+are constant. ``requires_grad`` alone does not tell: parameters require it too. A frozen run
+therefore marks the autograd node of every active value, and the mark carries the value's
+gate rank: 2 for outputs of softmax, sigmoid, exp and for scale statistics, 1 for outputs of
+other activations, 0 otherwise. The mark lives on the node, not on the tensor, so it follows
+in-place writes and dies with the graph.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.autograd.graph import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Activity", "copied", "gate_rank", "is_active", "tracking"]
+
+
+class Activity:
+    """The marks of one frozen run.
+
+    ``foreign`` collects the nodes made by code that no op call announced, such as a custom
+    ``autograd.Function``.
+    """
+
+    def __init__(self) -> None:
+        self._key = object()
+        self.foreign: list[Node] = []
+
+    def mark(self, value: Tensor, rank: int = 0) -> None:
+        """Mark ``value`` as active, and with it the tensor it is a view of."""
+        node = value.grad_fn
+        if node is None:
+            return
+        node.metadata[self._key] = rank
+        if value._is_view() and value._base is not None:
+            base = value._base.grad_fn
+            if base is not None and self._key not in base.metadata:
+                base.metadata[self._key] = 0
+
+    def rank(self, value: Tensor) -> int | None:
+        """The gate rank of ``value``, or None if it is constant."""
+        if not value.requires_grad:
+            return None
+        node = value.grad_fn
+        if node is None:
+            return None
+        rank: int | None = node.metadata.get(self._key)
+        return self._adopt(value, node) if rank is None else rank
+
+    def _adopt(self, value: Tensor, node: Node) -> int | None:
+        """Rank of a value whose node carries no mark: foreign, regenerated, or constant."""
+        unmarked = self._unmarked_ancestors(node)
+        if unmarked is None:
+            return None
+        # A write through a view gives its base, and the base's other views, new nodes.
+        rewritten = value._is_view() or any(
+            type(found).__name__ == "CopySlices" for found in unmarked
+        )
+        if not rewritten:
+            self.foreign.append(node)
+        self.mark(value)
+        return 0
+
+    def _unmarked_ancestors(self, node: Node) -> list[Node] | None:
+        """Unmarked nodes between ``node`` and the first marked ones; None if none is marked."""
+        reached, seen, stack = False, {node}, [node]
+        while stack:
+            for parent, _ in stack.pop().next_functions:
+                if parent is None or parent in seen:
+                    continue
+                if self._key in parent.metadata:
+                    reached = True
+                else:
+                    seen.add(parent)
+                    stack.append(parent)
+        return list(seen) if reached else None
+
+
+_current: ContextVar[Activity | None] = ContextVar("captum_ilin_activity", default=None)
+
+
+@contextmanager
+def tracking(activity: Activity) -> Iterator[Activity]:
+    """Make ``activity`` the one that `is_active` and `gate_rank` read."""
+    token = _current.set(activity)
+    try:
+        yield activity
+    finally:
+        _current.reset(token)
+
+
+def is_active(value: Any) -> bool:
+    """Whether ``value`` is a tensor that depends on the explained inputs.
+
+    For use inside a rule. False for everything that is not a tensor.
+    """
+    activity = _current.get()
+    return (
+        activity is not None
+        and isinstance(value, Tensor)
+        and activity.rank(value) is not None
+    )
+
+
+def gate_rank(value: Tensor) -> int:
+    """How much of a gate ``value`` is: 2, 1 or 0. For use inside a rule."""
+    activity = _current.get()
+    rank = None if activity is None else activity.rank(value)
+    return 0 if rank is None else rank
+
+
+def copied(value: Tensor) -> Tensor:
+    """A clone of ``value``, as active as ``value`` itself. For rules that then overwrite it."""
+    copy, activity = value.clone(), _current.get()
+    rank = None if activity is None else activity.rank(value)
+    if activity is not None and rank is not None:
+        activity.mark(copy, rank)
+    return copy

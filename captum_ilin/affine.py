@@ -1,0 +1,252 @@
+"""``AffineMap``: F(x) = W x + b at one operating point, read from one recorded graph.
+
+Rows of W are vector-Jacobian products, W_t = ∂G_t/∂x. The bias is the sum of the constants
+that enter additively, b_t = Σ_s <∂G_t/∂y_s, c_s>; it is never F − <W, x>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.certificate import Certificate, certify, require_exact
+from captum_ilin.checks import check_batch, check_finite
+from captum_ilin.derivatives import input_gradients
+from captum_ilin.errors import NonFiniteError
+from captum_ilin.targets import select
+
+if TYPE_CHECKING:
+    from captum_ilin.freezing import Freezing
+    from captum_ilin.ledger import Entry, Ledger
+    from captum_ilin.location import Site
+
+__all__ = ["AffineMap"]
+
+
+@dataclass(frozen=True, repr=False)
+class AffineMap:
+    """The affine map a network is at ``inputs``. Made by ``linearize``.
+
+    Attributes:
+        forward_func: the function it is the map of.
+        inputs: the operating point, as it was given.
+
+    Cost: keeps the graph of one forward pass in memory. Each weight is one backward pass.
+
+    >>> import torch
+    >>> from captum_ilin import linearize
+    >>> affine_map = linearize(torch.nn.Linear(3, 2), torch.ones(1, 3))
+    >>> affine_map
+    AffineMap(inputs (1, 3) -> outputs (1, 2), torch.float32, DEFAULT_RULES)
+    """
+
+    forward_func: Callable[..., Any]
+    inputs: Tensor | tuple[Tensor, ...]
+    constants: tuple[Any, ...]
+    leaves: tuple[Tensor, ...]
+    graph_outputs: Tensor
+    freezing: Freezing
+
+    def __post_init__(self) -> None:
+        check_batch(self.graph_outputs, self.leaves)
+        check_finite(self.graph_outputs, "The output of forward_func")
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in self.leaves)
+        return (
+            f"AffineMap(inputs {shapes} -> outputs {tuple(self.graph_outputs.shape)}, "
+            f"{self.graph_outputs.dtype}, {self.freezing.rules.name})"
+        )
+
+    @property
+    def outputs(self) -> Tensor:
+        """F(x0), (batch, \\*out), without a graph."""
+        return self.graph_outputs.detach()
+
+    def weight(self, target: Any = None) -> Tensor | tuple[Tensor, ...]:
+        """W: how the chosen output depends on each input feature.
+
+        Args:
+            target (optional): any of Captum's target forms. Default: None, every output.
+
+        Returns:
+            (batch, \\*features), a tuple for a tuple of inputs. For None and several
+            outputs per example (batch, \\*out, \\*features).
+
+        Cost: one backward pass for each output asked for.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> w = linearize(layer, torch.ones(1, 3)).weight(target=1)
+        >>> torch.equal(w[0], layer.weight[1])
+        True
+        """
+        if target is not None or self._has_one_output:
+            weights = self._gradients(select(self.graph_outputs, target))
+        else:
+            weights = self._stacked([self._gradients(output) for output in self._each_output()])
+        return weights if isinstance(self.inputs, tuple) else weights[0]
+
+    def bias(self, target: Any = None) -> Tensor:
+        """b: what the chosen output owes to constants, not to the input.
+
+        Measured as the sum over every constant that enters additively, each times the frozen
+        network's gradient where it enters; independent of F and of W.
+
+        Args:
+            target (optional): any of Captum's target forms. Default: None, every output.
+
+        Returns:
+            (batch,); for None and several outputs per example (batch, \\*out).
+
+        Cost: one backward pass and the derivative of it, for each output.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> b = linearize(layer, torch.ones(1, 3)).bias(target=1)
+        >>> torch.equal(b[0], layer.bias[1])
+        True
+        """
+        if target is not None or self._has_one_output:
+            return self._row_bias(select(self.graph_outputs, target))
+        biases = [self._row_bias(output) for output in self._each_output()]
+        return torch.stack(biases, 1).reshape(self.graph_outputs.shape)
+
+    def bias_ledger(self, target: Any = None) -> dict[Site, Tensor]:
+        """b by where it entered.
+
+        Args:
+            target (optional): any of Captum's target forms; None only for one output per
+                example.
+
+        Returns:
+            (module path, op) → contribution of the constants that entered there, shaped
+            like the op's output. A module that calls an op again has ``op#2``. The sum over
+            all entries and elements is the sum of ``bias(target)`` over the batch.
+
+        Cost: one backward pass, and each op with a constant once more, on zeros.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+        >>> affine_map = linearize(model, torch.ones(1, 3))
+        >>> ledger = affine_map.bias_ledger(target=0)
+        >>> [f"{module}: {op}" for module, op in ledger]
+        ['0: linear', '2: linear']
+        """
+        output = select(self.graph_outputs, target).sum()
+        ledger: dict[Site, Tensor] = {}
+        for entry, terms in self._terms(output, create_graph=False):
+            for number, term in enumerate(terms):
+                site = entry.site if number == 0 else entry.site.output(number)
+                ledger[site] = term.detach()
+        return ledger
+
+    def certificate(self) -> Certificate:
+        """The measured exactness of this map: see `Certificate`.
+
+        Cost: one plain forward pass, three backward passes, and the ledger.
+        """
+        return certify(self)
+
+    def check(self, tolerance: float | None = None) -> Certificate:
+        """The certificate, if every error is within ``tolerance``.
+
+        Args:
+            tolerance (float, optional): largest relative error. Default: 1e-11 in float64,
+                1e-4 in float32, 5e-2 in float16 and bfloat16.
+
+        Raises:
+            NotExactError: an error is larger; the message names the first op at fault.
+        """
+        return require_exact(self, tolerance)
+
+    @property
+    def _has_one_output(self) -> bool:
+        return self.graph_outputs[0].numel() == 1
+
+    def _each_output(self) -> list[Tensor]:
+        return list(self.graph_outputs.flatten(1).unbind(1))
+
+    def _stacked(self, rows: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        batch, *out = self.graph_outputs.shape
+        return tuple(
+            torch.stack(weights, 1).reshape(batch, *out, *weights[0].shape[1:])
+            for weights in zip(*rows, strict=True)
+        )
+
+    def _gradients(self, output: Tensor) -> tuple[Tensor, ...]:
+        return input_gradients(
+            output,
+            self.leaves,
+            forward_func=self.forward_func,
+            constants=self.constants,
+            retain_graph=True,
+        )
+
+    def _row_bias(self, output: Tensor) -> Tensor:
+        """b of each row: the derivative of Σ_s <∂(r·G)/∂y_s, c_s> with respect to r.
+
+        A constant's shape does not tell which row it belongs to (windows, sequence-first
+        layouts); the row weights r do.
+        """
+        rows = torch.ones_like(output).requires_grad_()
+        total = torch.zeros_like(output).sum()
+        with torch.enable_grad():
+            for _, terms in self._terms((output * rows).sum(), create_graph=True):
+                for term in terms:
+                    total = total + term.sum()
+        if not total.requires_grad:
+            return torch.zeros_like(rows).detach()
+        return torch.autograd.grad(total, rows)[0]
+
+    def _terms(self, output: Tensor, *, create_graph: bool) -> list[tuple[Entry, list[Tensor]]]:
+        """Every entry that reaches ``output``, with ∂G/∂y ∘ c for each of its outputs."""
+        ledger: Ledger | None = self.freezing.ledger
+        entries = [] if ledger is None else ledger.entries
+        edges = [edge for entry in entries for edge in entry.edges]
+        if not edges or not output.requires_grad:
+            return []
+        gradients = iter(
+            torch.autograd.grad(
+                output, edges, retain_graph=True, create_graph=create_graph, allow_unused=True
+            )
+        )
+        terms = []
+        for entry in entries:
+            slopes = [next(gradients) for _ in entry.edges]
+            if any(slope is not None for slope in slopes):
+                contributions = _contributions(slopes, entry)
+                if contributions:
+                    terms.append((entry, contributions))
+        return terms
+
+
+def _contributions(slopes: list[Tensor | None], entry: Entry) -> list[Tensor]:
+    """slope ∘ constant, leaving out constants that are zero throughout."""
+    found = []
+    for slope, constant in zip(slopes, entry.constants(), strict=True):
+        if slope is not None and torch.count_nonzero(constant):
+            found.append(slope * _reached(constant, slope, entry))
+    return found
+
+
+def _reached(constant: Tensor, slope: Tensor, entry: Entry) -> Tensor:
+    """``constant``, its infinities (of masks) replaced by 0 where the slope there is 0."""
+    infinite = ~torch.isfinite(constant)
+    if not infinite.any():
+        return constant
+    if (infinite & (slope.detach() != 0)).any():
+        raise NonFiniteError(
+            f"An infinite constant enters at {entry.site} with a slope that is not zero, so "
+            "the bias is infinite. Use a large finite number instead."
+        )
+    return constant.masked_fill(infinite, 0.0)
+
+

@@ -1,0 +1,134 @@
+"""The arguments of one op call: which tensors are active, and copies with those replaced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from captum_ilin.errors import NotExactError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from captum_ilin.activity import Activity
+
+__all__ = ["Arguments", "mapped", "tensors"]
+
+
+def mapped(value: Any, function: Callable[[Tensor], Any]) -> Any:
+    """``value`` with every tensor in nested lists, tuples, dicts and slices replaced."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, (list, tuple)) and type(value) is not torch.Size:
+        items = [mapped(item, function) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        return {key: mapped(item, function) for key, item in value.items()}
+    if isinstance(value, slice):
+        return slice(*(mapped(part, function) for part in (value.start, value.stop, value.step)))
+    return value
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """Every tensor in nested lists, tuples and dicts, in order."""
+    found: list[Tensor] = []
+    mapped(value, found.append)
+    return found
+
+
+class Arguments:
+    """Positional and keyword arguments, constants detached from their own graphs.
+
+    Attributes:
+        args, kwargs: the arguments to run the op with.
+        ranks: gate rank of every active tensor among them, in order.
+    """
+
+    __slots__ = ("_activity", "args", "kwargs", "ranks")
+
+    def __init__(
+        self, activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._activity = activity
+        self.ranks: list[int] = []
+        self.args = tuple([self._sorted(arg) for arg in args])
+        self.kwargs = {name: self._sorted(arg) for name, arg in kwargs.items()}
+
+    def _sorted(self, arg: Any) -> Any:
+        if isinstance(arg, Tensor):
+            return self._sort(arg) if arg.requires_grad else arg
+        return mapped(arg, self._sort) if isinstance(arg, (list, tuple, dict)) else arg
+
+    def _sort(self, tensor: Tensor) -> Tensor:
+        rank = self._activity.rank(tensor)
+        if rank is not None:
+            self.ranks.append(rank)
+            return tensor
+        return tensor.detach() if tensor.requires_grad else tensor
+
+    def detached(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with every tensor detached."""
+        everything = (self.args, self.kwargs)
+        detached: tuple[tuple[Any, ...], dict[str, Any]] = mapped(everything, Tensor.detach)
+        return detached
+
+    def template(self) -> Template:
+        """What is needed to call the op again at zero, without keeping active values."""
+        return Template(mapped((self.args, self.kwargs), self._blank))
+
+    def _blank(self, tensor: Tensor) -> _Blank | _Kept:
+        if self._activity.rank(tensor) is not None:
+            return _Blank(tensor.shape, tensor.dtype, tensor.device)
+        return _Kept(tensor, -1 if tensor.is_inference() else tensor._version)
+
+
+class _Blank(NamedTuple):
+    """Stands for an active tensor."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+
+class _Kept:
+    """Stands for a constant tensor, as it was at the call."""
+
+    def __init__(self, tensor: Tensor, version: int) -> None:
+        self.tensor, self.version = tensor, version
+
+    def value(self) -> Tensor:
+        if self.version not in (-1, self.tensor._version):
+            raise NotExactError(
+                "A constant of the forward function was overwritten in place after it was "
+                f"used (a tensor of shape {tuple(self.tensor.shape)}), so the bias cannot "
+                "be read any more. Ask for the bias before running the model again, or "
+                "write to a new tensor instead."
+            )
+        return self.tensor
+
+
+class Template:
+    """Arguments of a call with a blank for every active tensor."""
+
+    def __init__(self, arguments: Any) -> None:
+        self._arguments = arguments
+
+    def at_zero(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with zeros for every active tensor."""
+        args, kwargs = _filled(self._arguments)
+        return tuple(args), kwargs
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, _Blank):
+        return torch.zeros(value.shape, dtype=value.dtype, device=value.device)
+    if isinstance(value, _Kept):
+        return value.value()
+    if isinstance(value, (list, tuple)) and type(value) is not torch.Size:
+        items = [_filled(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        return {key: _filled(item) for key, item in value.items()}
+    return value

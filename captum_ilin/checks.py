@@ -1,0 +1,131 @@
+"""Checks of what comes in and what comes out, each with a message that says what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.errors import (
+    EmptyBatchError,
+    ForwardFunctionError,
+    InputTypeError,
+    NonFiniteError,
+    OpaqueModuleError,
+    OutputShapeError,
+    UnregisteredOpWarning,
+    without_rule,
+)
+from captum_ilin.sideeffects import modules_of
+from captum_ilin.warning import warn
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from captum_ilin.location import Site
+
+__all__ = [
+    "check_batch",
+    "check_finite",
+    "check_forward_func",
+    "check_inputs",
+    "check_output",
+    "warn_of_unregistered",
+]
+
+
+def check_forward_func(forward_func: Any) -> None:
+    """Callable, and nothing in it scripted or traced."""
+    if not callable(forward_func):
+        raise ForwardFunctionError(
+            f"forward_func is a {type(forward_func).__name__}, which cannot be called. Pass "
+            "a module or a function that returns the outputs to explain."
+        )
+    if isinstance(forward_func, (torch.jit.ScriptFunction, torch._C.ScriptMethod)):
+        raise _opaque("forward_func", forward_func)
+    for root in modules_of(forward_func):
+        for name, module in root.named_modules():
+            if isinstance(module, (torch.jit.ScriptModule, torch.jit.TracedModule)):
+                raise _opaque(f"the module {name!r}" if name else "the model", module)
+
+
+def _opaque(where: str, what: Any) -> OpaqueModuleError:
+    return OpaqueModuleError(
+        f"{where} is scripted or traced ({type(what).__name__}), so its operations cannot be "
+        "seen and none could be frozen. Pass the Python module it was made from."
+    )
+
+
+def check_inputs(inputs: tuple[Any, ...]) -> None:
+    """Floating-point tensors with at least one row, all finite."""
+    if not inputs:
+        raise InputTypeError("inputs is an empty tuple. Pass at least one tensor to explain.")
+    for position, value in enumerate(inputs):
+        _check_input(value, "inputs" if len(inputs) == 1 else f"inputs[{position}]")
+
+
+def _check_input(value: Any, name: str) -> None:
+    if not isinstance(value, Tensor):
+        raise InputTypeError(
+            f"{name} is a {type(value).__name__}; expected a floating-point tensor. Convert "
+            "it with torch.as_tensor(...)."
+        )
+    if not value.is_floating_point():
+        raise InputTypeError(
+            f"{name} is a tensor of {value.dtype}; expected floating point, because an "
+            "affine map needs inputs that can vary continuously. Convert numbers with "
+            ".float(). For token ids, explain the embeddings instead: pass "
+            "model.get_input_embeddings()(ids) as the input, with a forward function that "
+            "takes embeddings."
+        )
+    if value.dim() == 0 or value.shape[0] == 0:
+        raise EmptyBatchError(
+            f"{name} has shape {tuple(value.shape)}: no rows to explain. The first "
+            "dimension is the batch; pass at least one example."
+        )
+    check_finite(value, name)
+
+
+def check_finite(value: Tensor, name: str) -> None:
+    """No NaN and no infinity."""
+    if not torch.isfinite(value).all():
+        bad = value.numel() - int(torch.isfinite(value).sum())
+        raise NonFiniteError(
+            f"{name} (shape {tuple(value.shape)}) holds {bad} NaN or infinite values, and "
+            "no affine map reaches those. Clean the data, or look for an overflow upstream."
+        )
+
+
+def check_output(outputs: Any) -> None:
+    """One tensor with a batch dimension."""
+    if not isinstance(outputs, Tensor):
+        raise ForwardFunctionError(
+            f"forward_func returned a {type(outputs).__name__}; expected one tensor. Wrap "
+            "it, for example `lambda x: model(x).logits`."
+        )
+    if outputs.dim() == 0:
+        raise OutputShapeError(
+            "forward_func returned a single number for the whole batch (a 0-d tensor); "
+            "expected one row per example, (batch,) or (batch, ...). Drop the reduction "
+            "over the batch, or end with .reshape(1) if the batch is one example."
+        )
+
+
+def check_batch(outputs: Tensor, inputs: tuple[Tensor, ...]) -> None:
+    """As many rows out as in."""
+    rows = inputs[0].shape[0]
+    if outputs.shape[0] != rows:
+        raise OutputShapeError(
+            f"forward_func returned {outputs.shape[0]} rows (shape {tuple(outputs.shape)}) "
+            f"for {rows} rows of inputs (shape {tuple(inputs[0].shape)}). The first "
+            "dimension of both must be the batch."
+        )
+
+
+def warn_of_unregistered(unregistered: Counter[Site]) -> None:
+    """One warning for all ops without a rule."""
+    if unregistered:
+        warn(UnregisteredOpWarning, without_rule(list(unregistered)))
+
+

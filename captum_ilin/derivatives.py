@@ -1,0 +1,89 @@
+"""Gradients of outputs with respect to inputs, with errors a user can act on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.checks import check_finite
+from captum_ilin.errors import NoDerivativeError, UnusedInputError
+from captum_ilin.sideeffects import buffers_kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["input_gradients", "plain_forward"]
+
+
+def input_gradients(
+    outputs: Tensor,
+    leaves: tuple[Tensor, ...],
+    *,
+    forward_func: Callable[..., Any],
+    constants: tuple[Any, ...],
+    retain_graph: bool,
+) -> tuple[Tensor, ...]:
+    """W for the sum of ``outputs``: one vector-Jacobian product.
+
+    An input that only sets gates, which are held, has weight 0; one that the output does
+    not depend on is an error.
+    """
+    gradients = _gradients(outputs, leaves, retain_graph)
+    if any(gradient is None for gradient in gradients):
+        _check_used(gradients, forward_func, leaves, constants)
+    weights = tuple(
+        torch.zeros_like(leaf) if gradient is None else gradient
+        for gradient, leaf in zip(gradients, leaves, strict=True)
+    )
+    for weight in weights:
+        check_finite(weight, "The weight W")
+    return weights
+
+
+def _gradients(
+    outputs: Tensor, leaves: tuple[Tensor, ...], retain_graph: bool
+) -> tuple[Tensor | None, ...]:
+    if not outputs.requires_grad:
+        return (None,) * len(leaves)
+    try:
+        return torch.autograd.grad(
+            outputs.sum(), leaves, retain_graph=retain_graph, allow_unused=True
+        )
+    except (NotImplementedError, RuntimeError) as error:
+        if "not implemented" in str(error) or "not differentiable" in str(error):
+            raise NoDerivativeError(
+                f"An op between the inputs and the output has no derivative: {error}. Replace "
+                "the op, or give it a rule: `rules=DEFAULT_RULES | {op: rule}`."
+            ) from error
+        raise
+
+
+def _check_used(
+    gradients: tuple[Tensor | None, ...],
+    forward_func: Callable[..., Any],
+    leaves: tuple[Tensor, ...],
+    constants: tuple[Any, ...],
+) -> None:
+    """Raise unless the plain network depends on every input that has no weight."""
+    outputs = plain_forward(forward_func, leaves, constants)
+    plain = _gradients(outputs, leaves, retain_graph=False)
+    for position, (gradient, slope) in enumerate(zip(gradients, plain, strict=True)):
+        if gradient is None and slope is None:
+            name = "inputs" if len(leaves) == 1 else f"inputs[{position}]"
+            raise UnusedInputError(
+                f"The output does not depend on {name} (shape "
+                f"{tuple(leaves[position].shape)}) through any differentiable path: it is "
+                "ignored, detached, computed under no_grad, or turned into integers. Leave "
+                "it out of the inputs, or pass it in additional_forward_args."
+            )
+
+
+def plain_forward(
+    forward_func: Callable[..., Any], leaves: tuple[Tensor, ...], constants: tuple[Any, ...]
+) -> Tensor:
+    """F at the operating point, unfrozen, with gradients on so that no fused path is taken."""
+    with torch.inference_mode(False), torch.enable_grad(), buffers_kept(forward_func):
+        outputs: Tensor = forward_func(*(leaf.clone() for leaf in leaves), *constants)
+    return outputs

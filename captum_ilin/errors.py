@@ -1,0 +1,118 @@
+"""Every error and warning of the package, in one tree.
+
+Each class is an ``IlinError`` (or ``IlinWarning``) and also the builtin a caller would
+expect. Messages say what happened, where, why, and what to do, in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "DuplicateRuleError",
+    "EmptyBatchError",
+    "ForwardFunctionError",
+    "IlinError",
+    "IlinWarning",
+    "InputTypeError",
+    "LawError",
+    "MissingTargetError",
+    "NoDerivativeError",
+    "NonFiniteError",
+    "NotExactError",
+    "OpaqueModuleError",
+    "OutputShapeError",
+    "TargetError",
+    "TargetRangeError",
+    "TrainingModeWarning",
+    "UnregisteredOpError",
+    "UnregisteredOpWarning",
+    "UnusedInputError",
+]
+
+
+class IlinError(Exception):
+    """Base of every error raised by ``captum_ilin``."""
+
+
+class InputTypeError(IlinError, TypeError):
+    """An input is not a floating-point tensor, so it has no derivative."""
+
+
+class EmptyBatchError(IlinError, ValueError):
+    """An input has no rows."""
+
+
+class ForwardFunctionError(IlinError, TypeError):
+    """The forward function is not callable, or does not return one tensor."""
+
+
+class OpaqueModuleError(IlinError, TypeError):
+    """A scripted or traced module hides its operations."""
+
+
+class OutputShapeError(IlinError, ValueError):
+    """The output has no batch dimension, or not the batch size of the inputs."""
+
+
+class UnusedInputError(IlinError, ValueError):
+    """The output does not depend on an input."""
+
+
+class TargetError(IlinError, ValueError):
+    """The target has a form or a length that does not fit the output."""
+
+
+class MissingTargetError(TargetError):
+    """Several outputs per example, and no target to choose one."""
+
+
+class TargetRangeError(TargetError, IndexError):
+    """The target names an output that does not exist."""
+
+
+class NonFiniteError(IlinError, ArithmeticError):
+    """An input, an output or a weight is NaN or infinite."""
+
+
+class NoDerivativeError(IlinError, NotImplementedError):
+    """PyTorch has no derivative for an op between the inputs and the output."""
+
+
+class UnregisteredOpError(IlinError, NotImplementedError):
+    """Under ``strict=True``, an op that no rule covers."""
+
+
+class DuplicateRuleError(IlinError, ValueError):
+    """Two rules registered for one op in one table."""
+
+
+class NotExactError(IlinError, ArithmeticError):
+    """An affine map that is not exact; the message names the op."""
+
+
+class LawError(IlinError, AssertionError):
+    """A rule or a map breaks one of the laws; the message names which."""
+
+
+class IlinWarning(UserWarning):
+    """Base of every warning given by ``captum_ilin``."""
+
+
+class UnregisteredOpWarning(IlinWarning):
+    """An op without a rule was frozen at its tangent."""
+
+
+class TrainingModeWarning(IlinWarning):
+    """An op ran in training mode: the map depends on chance or on other rows."""
+
+
+def without_rule(sites: Sequence[object]) -> str:
+    """The message about ops that no rule covers."""
+    names = ", ".join(str(site) for site in sites)
+    return (
+        f"No rule for: {names}. Frozen at its tangent: the map is still exact, with the "
+        "intercept in the bias, but the split between weight and bias is a default nobody "
+        "chose. Add a rule: `linearize(..., rules=DEFAULT_RULES | {op: rule})`, where rule "
+        "has the op's own signature and passes what it freezes through `hold`."
+    )

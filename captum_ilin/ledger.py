@@ -1,0 +1,124 @@
+"""The record of every constant that enters additively: where, and how to compute it.
+
+F_t = <W_t, x0> + Σ_s <∂G_t/∂y_s, c_s>: an op s whose output is y = A z + c contributes c
+times the frozen network's gradient at y. c is the op itself, applied to zeros in place of
+its active arguments, with what its rule held handed back. It is computed when the bias is
+asked for, not before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from captum_ilin.arguments import Template, tensors
+from captum_ilin.holding import Tape, recording, replaying
+from captum_ilin.location import Site
+
+if TYPE_CHECKING:
+    from captum_ilin.arguments import Arguments
+    from captum_ilin.ruletable import Rule
+
+__all__ = ["Entry", "Ledger"]
+
+
+@dataclass
+class Entry:
+    """One call that may add constants: its output edges, and how to compute the constants."""
+
+    site: Site
+    edges: list[GradientEdge]
+    _constants: _Replay | _WriteReplay
+
+    def constants(self) -> list[Tensor]:
+        """c for each output edge, shaped like that output."""
+        with torch.no_grad():
+            return self._constants()
+
+
+@dataclass
+class Ledger:
+    """Entries in the order of the calls."""
+
+    entries: list[Entry] = field(default_factory=list)
+    _calls: Counter[Site] = field(default_factory=Counter)
+
+    def run(self, rule: Rule, arguments: Arguments, module: str) -> Any:
+        """Run the rule, and note what constant it adds."""
+        template = arguments.template()
+        write = _Write(arguments) if rule.inplace else None
+        with recording() as tape:
+            result = rule.function(*arguments.args, **arguments.kwargs)
+        replay = _Replay(rule, template, tape)
+        if write is None:
+            results = tensors(result)
+            replay.positions = [i for i, v in enumerate(results) if v.requires_grad]
+            outputs = [results[position] for position in replay.positions]
+            constants: _Replay | _WriteReplay = replay
+        else:
+            outputs, constants = [write.base], _WriteReplay(write, replay)
+        if outputs and outputs[0].requires_grad:
+            edges = [get_gradient_edge(output) for output in outputs]
+            self.entries.append(Entry(self._site(module, rule.name), edges, constants))
+        return result
+
+    def _site(self, module: str, op: str) -> Site:
+        site = Site(module, op)
+        self._calls[site] += 1
+        count = self._calls[site]
+        return site if count == 1 else Site(module, f"{op}#{count}")
+
+
+@dataclass
+class _Replay:
+    """The rule, applied to zeros with what it held."""
+
+    rule: Rule
+    template: Template
+    tape: Tape
+    positions: list[int] = field(default_factory=list)
+
+    def __call__(self) -> list[Tensor]:
+        args, kwargs = self.template.at_zero()
+        results = tensors(self.run(args, kwargs))
+        return [results[position] for position in self.positions]
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with replaying(self.tape):
+            return self.rule.function(*args, **kwargs)
+
+
+@dataclass
+class _WriteReplay:
+    """The same for an op that writes: the constant of all the memory it writes into."""
+
+    write: _Write
+    replay: _Replay
+
+    def __call__(self) -> list[Tensor]:
+        args, kwargs = self.replay.template.at_zero()
+        memory, written = self.write.blank()
+        self.replay.run((written, *args[1:]), kwargs)
+        return [memory]
+
+
+class _Write:
+    """The memory an in-place op writes to: a tensor, or a view of its base."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        target: Tensor = arguments.args[0]
+        self.base = target if target._base is None else target._base
+        offset = target.storage_offset() - self.base.storage_offset()
+        self._geometry = target.size(), target.stride(), offset
+        self._before = None if self.base.requires_grad else self.base.detach().clone()
+
+    def blank(self) -> tuple[Tensor, Tensor]:
+        """The constant of the memory before the write, and the part that is written."""
+        before = self._before
+        memory = torch.zeros_like(self.base) if before is None else before.clone()
+        return memory, memory.as_strided(*self._geometry)

@@ -1,0 +1,152 @@
+"""``linearize`` and ``frozen``: make the inputs active, run once under ``Freezing``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.affine import AffineMap
+from captum_ilin.arguments import mapped, tensors
+from captum_ilin.checks import (
+    check_forward_func,
+    check_inputs,
+    check_output,
+    warn_of_unregistered,
+)
+from captum_ilin.freezing import Freezing
+from captum_ilin.ledger import Ledger
+from captum_ilin.rules import DEFAULT_RULES
+from captum_ilin.sideeffects import buffers_kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from captum_ilin.ruletable import RuleTable
+
+__all__ = ["frozen", "linearize"]
+
+
+def linearize(
+    forward_func: Callable[..., Any],
+    inputs: Tensor | tuple[Tensor, ...],
+    *,
+    additional_forward_args: Any = None,
+    rules: RuleTable = DEFAULT_RULES,
+    strict: bool = False,
+) -> AffineMap:
+    """The affine map F(x) = W x + b that ``forward_func`` is, frozen at ``inputs``.
+
+    Args:
+        forward_func: any PyTorch callable that returns one tensor, (batch, \\*out) or
+            (batch,). It is not changed.
+        inputs: the operating point x0: a floating-point tensor (batch, \\*features), or a
+            tuple of them.
+        additional_forward_args (optional): further arguments, held constant.
+        rules (RuleTable, optional): how each op is frozen. Default: ``DEFAULT_RULES``.
+        strict (bool, optional): raise at an op without a rule. Default: False, which takes
+            its tangent and warns.
+
+    Returns:
+        AffineMap: weights, bias, ledger and certificate, computed when asked for.
+
+    Raises:
+        IlinError: see ``captum_ilin.errors``; each message says what to do.
+
+    Cost: one forward pass, and the memory of its graph while the map is kept.
+
+    Source: Li et al. 2023, arXiv 2310.16295.
+
+    >>> import torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.GELU(), torch.nn.Linear(4, 2))
+    >>> x = torch.randn(5, 3)
+    >>> affine_map = linearize(model, x)
+    >>> w, b = affine_map.weight(target=1), affine_map.bias(target=1)
+    >>> torch.allclose((w * x).sum(1) + b, model(x)[:, 1], atol=1e-5)
+    True
+    """
+    check_forward_func(forward_func)
+    points = inputs if isinstance(inputs, tuple) else (inputs,)
+    check_inputs(points)
+    leaves = tuple(_leaf(point) for point in points)
+    constants = mapped(_as_tuple(additional_forward_args), Tensor.detach)
+    freezing = Freezing(rules, strict=strict, ledger=Ledger())
+    outputs = _run(forward_func, (*leaves, *constants), {}, freezing, leaves)
+    return AffineMap(
+        forward_func=forward_func,
+        inputs=inputs,
+        constants=constants,
+        leaves=leaves,
+        graph_outputs=outputs,
+        freezing=freezing,
+    )
+
+
+def frozen(
+    forward_func: Callable[..., Any],
+    *,
+    rules: RuleTable = DEFAULT_RULES,
+    strict: bool = False,
+) -> Callable[..., Tensor]:
+    """``forward_func`` with the same values, frozen at whatever it is called with.
+
+    The arguments that require gradients are the active ones. Composes with whatever takes
+    gradients of a forward function: ``InputXGradient(frozen(model))`` is W∘x.
+
+    Args:
+        forward_func: any PyTorch callable that returns one tensor.
+        rules (RuleTable, optional): how each op is frozen. Default: ``DEFAULT_RULES``.
+        strict (bool, optional): raise at an op without a rule. Default: False.
+
+    Returns:
+        A callable with the arguments of ``forward_func``.
+
+    Cost: as ``forward_func``; the backward pass is usually cheaper.
+
+    >>> import torch
+    >>> x = torch.randn(4, 3, requires_grad=True)
+    >>> y = frozen(torch.nn.functional.silu)(x)
+    >>> torch.allclose(torch.autograd.grad(y.sum(), x)[0], torch.sigmoid(x))
+    True
+    """
+    check_forward_func(forward_func)
+
+    def frozen_forward(*args: Any, **kwargs: Any) -> Tensor:
+        active = [tensor for tensor in tensors((args, kwargs)) if tensor.requires_grad]
+        return _run(forward_func, args, kwargs, Freezing(rules, strict=strict), active)
+
+    return frozen_forward
+
+
+def _run(
+    forward_func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    freezing: Freezing,
+    active: Any,
+) -> Tensor:
+    """The forward pass under ``freezing``, with the ``active`` arguments made active."""
+    chosen = {id(tensor) for tensor in active}
+
+    def enter(tensor: Tensor) -> Tensor:
+        return freezing.enter(tensor) if id(tensor) in chosen else tensor
+
+    entered_args, entered_kwargs = mapped((args, kwargs), enter)
+    with buffers_kept(forward_func), freezing.run():
+        outputs = forward_func(*entered_args, **entered_kwargs)
+    warn_of_unregistered(freezing.unregistered)
+    check_output(outputs)
+    return outputs  # type: ignore[no-any-return]
+
+
+def _leaf(point: Tensor) -> Tensor:
+    """An active leaf that shares the input's memory, in its own graph."""
+    with torch.inference_mode(False):
+        return (point.clone() if point.is_inference() else point.detach()).requires_grad_()
+
+
+def _as_tuple(additional: Any) -> tuple[Any, ...]:
+    if additional is None:
+        return ()
+    return additional if isinstance(additional, tuple) else (additional,)

@@ -1,0 +1,71 @@
+"""Where in the user's model an op was called: the path of the module whose forward runs.
+
+Found by looking up the Python stack, so no hook is set on the model and threads do not see
+each other.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["Locator", "Site"]
+
+_CALL = nn.Module._call_impl.__code__
+
+
+class Site(NamedTuple):
+    """Where something happened: the module's path and the op's name.
+
+    A second call of the same op in the same module is ``op#2`` where calls are told apart.
+    """
+
+    module: str
+    op: str
+
+    def output(self, number: int) -> Site:
+        """The same call's output with this number; the first is the site itself."""
+        return Site(self.module, f"{self.op}[{number}]")
+
+    def __str__(self) -> str:
+        return f"{self.op} in {self.module!r}" if self.module else self.op
+
+
+class Locator:
+    """Names the module that is running, relative to the outermost one on the stack."""
+
+    def __init__(self) -> None:
+        self._paths: dict[int, str] = {}
+        self._roots: list[nn.Module] = []  # keeps the ids in `_paths` valid
+
+    def path(self) -> str:
+        """Path of the innermost module running now; empty outside any module."""
+        modules = _running(sys._getframe(1))
+        innermost = next(modules, None)
+        if innermost is None:
+            return ""
+        if id(innermost) not in self._paths:
+            outermost = innermost
+            for outermost in modules:
+                pass
+            self._name(outermost)
+        return self._paths.get(id(innermost), type(innermost).__name__)
+
+    def _name(self, root: nn.Module) -> None:
+        self._roots.append(root)
+        for name, module in root.named_modules():
+            self._paths.setdefault(id(module), name)
+
+
+def _running(frame: FrameType | None) -> Iterator[nn.Module]:
+    """Modules whose forward is on the stack, innermost first."""
+    while frame is not None:
+        if frame.f_code is _CALL:
+            yield frame.f_locals["self"]
+        frame = frame.f_back

@@ -1,0 +1,30 @@
+"""The named rule tables.
+
+``DEFAULT_RULES`` holds gates, attention patterns and scale statistics, and takes secants of
+functions with φ(0) = 0. ``TANGENT_RULES`` takes every op's own tangent, so that W is the true
+Jacobian and b = F − J x0.
+"""
+
+from captum_ilin.rules import (
+    attention,
+    normalization,
+    passthrough,
+    pointwise,
+    products,
+    selection,
+)
+from captum_ilin.rules.tangents import tangents_of
+
+__all__ = ["DEFAULT_RULES", "TANGENT_RULES"]
+
+DEFAULT_RULES = (
+    passthrough.RULES
+    | pointwise.RULES
+    | selection.RULES
+    | products.RULES
+    | normalization.RULES
+    | attention.RULES
+).named("DEFAULT_RULES")
+TANGENT_RULES = (
+    tangents_of(DEFAULT_RULES) | attention.EXPLICIT | normalization.EXPLICIT
+).named("TANGENT_RULES")

@@ -1,0 +1,244 @@
+"""Normalisation: scale statistics held, centring linear.
+
+y = (z − mean z) · rstd0 · weight + bias, with rstd0 = 1/√(var z0 + ε).
+Batch norm with running statistics is affine as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from captum_ilin.activity import is_active
+from captum_ilin.errors import TrainingModeWarning
+from captum_ilin.holding import hold, is_replaying
+from captum_ilin.rules.primitives import split
+from captum_ilin.ruletable import RuleTable
+from captum_ilin.tangent import tangent
+from captum_ilin.warning import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["EXPLICIT", "RULES"]
+
+RULES = RuleTable()
+EXPLICIT = RuleTable()  # for tables that do not hold the statistics
+
+
+def _standardized(input: Tensor, dims: Sequence[int], eps: float) -> Tensor:
+    """(z − mean z) · rstd0 over ``dims``."""
+    return (input - input.mean(dims, keepdim=True)) * hold(_inverse_deviation, input, dims, eps)
+
+
+def _inverse_deviation(input: Tensor, dims: Sequence[int], eps: float) -> Tensor:
+    return torch.rsqrt(input.var(dims, correction=0, keepdim=True) + eps)
+
+
+def _scaled(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    if weight is not None:
+        flowing = hold(lambda: is_active(weight))
+        input = split(torch.mul, input, weight, flowing=[0, 1]) if flowing else input * weight
+    return input if bias is None else input + bias
+
+
+def _last(input: Tensor, count: int) -> list[int]:
+    return list(range(input.dim() - count, input.dim()))
+
+
+@RULES.freezes(F.layer_norm)
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Layer norm (Ba et al. 2016)."""
+    dims = _last(input, len(normalized_shape))
+    return _scaled(_standardized(input, dims, eps), weight, bias)
+
+
+@RULES.freezes(torch.layer_norm)
+def torch_layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Tensor:
+    return layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+@RULES.freezes(F.rms_norm, torch.rms_norm)
+def rms_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """RMS norm (Zhang & Sennrich 2019)."""
+    if eps is None:
+        eps = torch.finfo(input.dtype).eps
+    dims = _last(input, len(normalized_shape))
+    return _scaled(input * hold(_inverse_root_mean_square, input, dims, eps), weight, None)
+
+
+def _inverse_root_mean_square(input: Tensor, dims: Sequence[int], eps: float) -> Tensor:
+    return torch.rsqrt(input.square().mean(dims, keepdim=True) + eps)
+
+
+@RULES.freezes(F.group_norm)
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Group norm (Wu & He 2018)."""
+    grouped = input.reshape(input.shape[0], num_groups, -1)
+    return _by_channel(_standardized(grouped, [2], eps).reshape(input.shape), weight, bias)
+
+
+@RULES.freezes(torch.group_norm)
+def torch_group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    return group_norm(input, num_groups, weight, bias, eps)
+
+
+def _by_channel(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    shape = (-1,) + (1,) * (input.dim() - 2)
+    return _scaled(
+        input,
+        None if weight is None else weight.view(shape),
+        None if bias is None else bias.view(shape),
+    )
+
+
+@RULES.freezes(F.instance_norm)
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Instance norm (Ulyanov et al. 2016); running statistics are read, never updated."""
+    if not use_input_stats:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
+    return _by_channel(_standardized(input, _last(input, input.dim() - 2), eps), weight, bias)
+
+
+@RULES.freezes(F.batch_norm)
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Batch norm (Ioffe & Szegedy 2015); running statistics are read, never updated."""
+    if not training:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
+    _warn_of_batch_statistics()
+    dims = [dim for dim in range(input.dim()) if dim != 1]
+    return _by_channel(_standardized(input, dims, eps), weight, bias)
+
+
+def _warn_of_batch_statistics() -> None:
+    if not is_replaying():
+        warn(
+            TrainingModeWarning,
+            "batch_norm ran in training mode: its statistics come from this batch, so each "
+            "row's map depends on the other rows. Call model.eval() first.",
+        )
+
+
+@EXPLICIT.freezes(F.batch_norm)
+def batch_norm_tangent(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The tangent of batch norm; running statistics are read, never updated."""
+    if training:
+        _warn_of_batch_statistics()
+        running_mean = running_var = None
+    return tangent(  # type: ignore[no-any-return]
+        F.batch_norm, input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
+
+
+@EXPLICIT.freezes(F.instance_norm)
+def instance_norm_tangent(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The tangent of instance norm; running statistics are read, never updated."""
+    if use_input_stats:
+        running_mean = running_var = None
+    return tangent(  # type: ignore[no-any-return]
+        F.instance_norm,
+        input,
+        running_mean,
+        running_var,
+        weight,
+        bias,
+        use_input_stats,
+        momentum,
+        eps,
+    )
+
+
+@RULES.freezes(F.normalize)
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
+) -> Tensor:
+    """z / max(‖z0‖, ε)."""
+    return input / hold(lambda: input.detach().norm(p, dim, keepdim=True).clamp_min(eps))
+
+
+@RULES.freezes(F.local_response_norm)
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """z · scale0 (Krizhevsky et al. 2012)."""
+    return input * hold(_response_scale, input, size, alpha, beta, k)
+
+
+def _response_scale(
+    input: Tensor, size: int, alpha: float, beta: float, k: float
+) -> Tensor:
+    ones = torch.ones_like(input)
+    squares = input.square().flatten(2).unsqueeze(1)
+    before, after = size // 2, (size - 1) // 2
+    mean = F.avg_pool2d(F.pad(squares, (0, 0, before, after)), (size, 1), stride=1).squeeze(1)
+    return ones / (mean.reshape(input.shape) * alpha + k).pow(beta)

@@ -1,0 +1,269 @@
+"""Pointwise functions.
+
+φ(0) = 0:  secant through the origin, D = φ(z0)/z0 (φ'(0) at 0), c = 0.
+φ(0) ≠ 0:  tangent, D = φ'(z0), c = φ(z0) − φ'(z0)·z0.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from captum_ilin.holding import hold
+from captum_ilin.rules.primitives import quotient
+from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.tangent import tangent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from captum_ilin.ruletable import Op
+
+__all__ = ["RULES"]
+
+RULES = RuleTable()
+_nn = torch._C._nn
+
+
+def _secant(gate: Callable[..., Tensor], *ops: Op, inplace: tuple[Op, ...] = ()) -> None:
+    """Register ops φ(z) = gate(z) · z."""
+
+    @RULES.freezes(*ops, rank=1)
+    def rule(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return input * hold(gate, input, *args, **kwargs)
+
+    @RULES.writes(*inplace, rank=1)
+    def rule_(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return input.mul_(hold(gate, input, *args, **kwargs))
+
+
+def _tangent(op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int = 1) -> None:
+    """Register op and its aliases with their first-order Taylor expansion."""
+    RULES.freezes(op, *aliases, inplace=inplace, rank=rank)(partial(tangent, op))
+
+
+def _softplus_gate(input: Tensor) -> Tensor:
+    return torch.tanh(F.softplus(input))
+
+
+def _gelu_gate(input: Tensor, approximate: str = "none") -> Tensor:
+    """Φ(z), or its tanh approximation (Hendrycks & Gimpel 2016, arXiv 1606.08415)."""
+    if approximate == "none":
+        return torch.erf(input * 0.5**0.5).add_(1).mul_(0.5)
+    inner = (input * input).mul_(0.044715).add_(1).mul_(input).mul_((2 / torch.pi) ** 0.5)
+    return inner.tanh_().add_(1).mul_(0.5)
+
+
+# Gates with a closed form.
+_secant(_gelu_gate, _nn.gelu)
+_secant(torch.sigmoid, _nn.silu, inplace=(_nn.silu_,))
+_secant(F.hardsigmoid, _nn.hardswish, inplace=(_nn.hardswish_,))
+_secant(_softplus_gate, _nn.mish, inplace=(_nn.mish_,))
+
+
+def _softsign_gate(input: Tensor) -> Tensor:
+    return input.abs().add_(1).reciprocal_()
+
+
+_secant(_softsign_gate, F.softsign)
+
+
+def _quotients(slopes: dict[Op, tuple[float, tuple[Op, ...], tuple[Op, ...]]]) -> None:
+    for op, (at_zero, aliases, inplace) in slopes.items():
+        gate = partial(quotient, op, at_zero=at_zero)
+        _secant(gate, op, *aliases, inplace=inplace)
+
+
+# Gates as a quotient: op: (slope at zero, aliases, in-place forms).
+_quotients(
+    {
+        torch.tanh: (1.0, (Tensor.tanh, F.tanh), (torch.tanh_, Tensor.tanh_)),
+        torch.sin: (1.0, (Tensor.sin,), (torch.sin_, Tensor.sin_)),
+        torch.tan: (1.0, (Tensor.tan,), (torch.tan_, Tensor.tan_)),
+        torch.asin: (
+            1.0,
+            (Tensor.asin, torch.arcsin, Tensor.arcsin),
+            (torch.asin_, Tensor.asin_, torch.arcsin_, Tensor.arcsin_),
+        ),
+        torch.atan: (
+            1.0,
+            (Tensor.atan, torch.arctan, Tensor.arctan),
+            (torch.atan_, Tensor.atan_, torch.arctan_, Tensor.arctan_),
+        ),
+        torch.sinh: (1.0, (Tensor.sinh,), (torch.sinh_, Tensor.sinh_)),
+        torch.asinh: (
+            1.0,
+            (Tensor.asinh, torch.arcsinh, Tensor.arcsinh),
+            (torch.asinh_, Tensor.asinh_, torch.arcsinh_, Tensor.arcsinh_),
+        ),
+        torch.atanh: (
+            1.0,
+            (Tensor.atanh, torch.arctanh, Tensor.arctanh),
+            (torch.atanh_, Tensor.atanh_, torch.arctanh_, Tensor.arctanh_),
+        ),
+        torch.erf: (
+            2 / torch.pi**0.5,
+            (Tensor.erf, torch.special.erf),
+            (torch.erf_, Tensor.erf_),
+        ),
+        torch.expm1: (
+            1.0,
+            (Tensor.expm1, torch.special.expm1),
+            (torch.expm1_, Tensor.expm1_),
+        ),
+        torch.log1p: (
+            1.0,
+            (Tensor.log1p, torch.special.log1p),
+            (torch.log1p_, Tensor.log1p_),
+        ),
+        torch.selu: (1.0507009873554805 * 1.6732632423543772, (), (torch.selu_,)),
+        F.tanhshrink: (0.0, (), ()),
+    }
+)
+
+
+def _elu_gate(input: Tensor, alpha: float = 1.0, *rest: float) -> Tensor:
+    """elu(z)/z; PyTorch's own slope at 0 is alpha (with scale and input_scale, if given)."""
+    scale = 1.0
+    for factor in rest:
+        scale *= factor
+    return quotient(_nn.elu, input, alpha, *rest, at_zero=alpha * scale)
+
+
+def _celu_gate(input: Tensor, alpha: float = 1.0) -> Tensor:
+    return quotient(torch.celu, input, alpha, at_zero=1.0)
+
+
+_secant(_elu_gate, _nn.elu, inplace=(_nn.elu_,))
+_secant(_celu_gate, torch.celu, inplace=(torch.celu_,))
+
+
+def _square_gate(input: Tensor) -> Tensor:
+    return input
+
+
+@RULES.freezes(torch.square, Tensor.square, inplace=(torch.square_, Tensor.square_))
+def square(input: Tensor) -> Tensor:
+    """z² = z0 · z: the even split of z · z, and the secant."""
+    return input * hold(input)
+
+
+@RULES.freezes(
+    torch.pow, Tensor.pow, torch.float_power, Tensor.float_power, inplace=(Tensor.pow_,)
+)
+def pow(input: Any, exponent: Any) -> Tensor:
+    """A constant power of at least one: secant z^(p−1) · z. Any other: tangent."""
+    if hold(lambda: _is_secant_power(input, exponent)):
+        return input * hold(torch.pow, input, exponent - 1)  # type: ignore[no-any-return]
+    return tangent(torch.pow, input, exponent)  # type: ignore[no-any-return]
+
+
+def _is_secant_power(input: Any, exponent: Any) -> bool:
+    return isinstance(exponent, (int, float)) and exponent >= 1 and isinstance(input, Tensor)
+
+
+@RULES.freezes(Tensor.__rpow__)
+def rpow(input: Tensor, other: Any) -> Tensor:
+    """other ** input: tangent."""
+    return tangent(torch.pow, other, input)  # type: ignore[no-any-return]
+
+
+# Outputs that act as gates: tangent when they are the value.
+_tangent(
+    torch.sigmoid,
+    Tensor.sigmoid,
+    torch.special.expit,
+    F.sigmoid,
+    inplace=(torch.sigmoid_, Tensor.sigmoid_),
+    rank=2,
+)
+_tangent(torch.exp, Tensor.exp, inplace=(torch.exp_, Tensor.exp_), rank=2)
+_tangent(
+    torch.exp2,
+    Tensor.exp2,
+    torch.special.exp2,
+    inplace=(torch.exp2_, Tensor.exp2_),
+    rank=2,
+)
+_tangent(torch.softmax, Tensor.softmax, torch.special.softmax, rank=2)
+_tangent(F.softmax, rank=2)
+_tangent(F.softmin, rank=2)
+_tangent(torch.rsqrt, Tensor.rsqrt, inplace=(torch.rsqrt_, Tensor.rsqrt_), rank=2)
+_tangent(
+    torch.reciprocal,
+    Tensor.reciprocal,
+    inplace=(torch.reciprocal_, Tensor.reciprocal_),
+    rank=2,
+)
+_tangent(torch.var, Tensor.var, rank=2)
+_tangent(torch.std, Tensor.std, rank=2)
+_tangent(torch.var_mean, rank=2)
+_tangent(torch.std_mean, rank=2)
+_tangent(torch.norm, rank=2)
+_tangent(Tensor.norm, rank=2)
+_tangent(torch.linalg.norm, rank=2)
+_tangent(torch.linalg.vector_norm, rank=2)
+_tangent(torch.linalg.matrix_norm, rank=2)
+_tangent(torch.cdist, rank=2)
+
+# Other values with φ(0) ≠ 0, or without a slope at 0.
+_tangent(torch.log_softmax, Tensor.log_softmax, torch.special.log_softmax)
+_tangent(F.log_softmax)
+_tangent(torch.logsumexp, Tensor.logsumexp, torch.special.logsumexp)
+_tangent(_nn.log_sigmoid)
+_tangent(_nn.softplus)
+_tangent(torch.cos, Tensor.cos, inplace=(torch.cos_, Tensor.cos_))
+_tangent(
+    torch.acos,
+    Tensor.acos,
+    torch.arccos,
+    Tensor.arccos,
+    inplace=(torch.acos_, Tensor.acos_, torch.arccos_, Tensor.arccos_),
+)
+_tangent(torch.cosh, Tensor.cosh, inplace=(torch.cosh_, Tensor.cosh_))
+_tangent(torch.log, Tensor.log, inplace=(torch.log_, Tensor.log_))
+_tangent(torch.log2, Tensor.log2, inplace=(torch.log2_, Tensor.log2_))
+_tangent(torch.log10, Tensor.log10, inplace=(torch.log10_, Tensor.log10_))
+_tangent(torch.sqrt, Tensor.sqrt, inplace=(torch.sqrt_, Tensor.sqrt_))
+_tangent(torch.prod, Tensor.prod)
+_tangent(torch.cumprod, Tensor.cumprod)
+_tangent(torch.logaddexp, Tensor.logaddexp)
+_tangent(torch.atan2, Tensor.atan2, torch.arctan2, Tensor.arctan2)
+_tangent(F.cosine_similarity)
+_tangent(F.pairwise_distance)
+
+# torch.nn.functional's spellings choose between an op and its in-place form.
+
+
+@RULES.decomposes(F.silu)
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    return _nn.silu_(input) if inplace else _nn.silu(input)  # type: ignore[no-any-return]
+
+
+@RULES.decomposes(F.hardswish)
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    return _nn.hardswish_(input) if inplace else _nn.hardswish(input)  # type: ignore[no-any-return]
+
+
+@RULES.decomposes(F.mish)
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    return _nn.mish_(input) if inplace else _nn.mish(input)  # type: ignore[no-any-return]
+
+
+@RULES.decomposes(F.elu)
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    return _nn.elu_(input, alpha) if inplace else _nn.elu(input, alpha)  # type: ignore[no-any-return]
+
+
+@RULES.decomposes(F.celu)
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    return torch.celu_(input, alpha) if inplace else torch.celu(input, alpha)
+
+
+@RULES.decomposes(F.selu)
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    return torch.selu_(input) if inplace else torch.selu(input)

@@ -1,0 +1,211 @@
+"""Products and quotients of active factors.
+
+The factor with the higher gate rank is held; a tie is split, ½·a·b0 + ½·a0·b. A quotient a/b
+is the product of a and 1/b. With one active factor these ops are affine as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from captum_ilin.activity import gate_rank, is_active
+from captum_ilin.holding import hold
+from captum_ilin.rules.primitives import product, split
+from captum_ilin.ruletable import RuleTable
+from captum_ilin.tangent import tangent
+
+__all__ = ["RULES"]
+
+RULES = RuleTable()
+
+
+@RULES.freezes(
+    *(torch.mul, Tensor.mul, torch.multiply, Tensor.multiply),
+    *(Tensor.__mul__, Tensor.__rmul__),
+    inplace=(Tensor.mul_, Tensor.multiply_, Tensor.__imul__),
+)
+def mul(input: Any, other: Any) -> Tensor:
+    return product(torch.mul, input, other)
+
+
+@RULES.freezes(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.linalg.matmul)
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    return product(torch.matmul, input, other)
+
+
+@RULES.freezes(Tensor.__rmatmul__)
+def rmatmul(input: Tensor, other: Tensor) -> Tensor:
+    return product(torch.matmul, other, input)
+
+
+@RULES.freezes(torch.bmm, Tensor.bmm)
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    return product(torch.bmm, input, mat2)
+
+
+@RULES.freezes(torch.mm, Tensor.mm)
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    return product(torch.mm, input, mat2)
+
+
+@RULES.freezes(torch.mv, Tensor.mv)
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    return product(torch.mv, input, vec)
+
+
+@RULES.freezes(torch.dot, Tensor.dot)
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    return product(torch.dot, input, tensor)
+
+
+@RULES.freezes(torch.inner, Tensor.inner)
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    return product(torch.inner, input, other)
+
+
+@RULES.freezes(torch.outer, Tensor.outer, torch.ger, Tensor.ger)
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    return product(torch.outer, input, vec2)
+
+
+@RULES.freezes(torch.tensordot)
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Any = None) -> Tensor:
+    return product(lambda a, b: torch.tensordot(a, b, dims), a, b)
+
+
+@RULES.freezes(torch.einsum)
+def einsum(equation: Any, *operands: Any) -> Tensor:
+    factors = operands[0] if isinstance(operands[0], (list, tuple)) else operands
+    return product(lambda *factors: torch.einsum(equation, *factors), *factors)
+
+
+@RULES.freezes(F.bilinear)
+def bilinear(
+    input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    def plain(input1: Tensor, input2: Tensor, weight: Tensor) -> Tensor:
+        return F.bilinear(input1, input2, weight)
+
+    result = product(plain, input1, input2, weight)
+    return result if bias is None else result + bias
+
+
+@RULES.freezes(F.linear)
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if is_active_factor(weight):
+        result = product(F.linear, input, weight)
+        return result if bias is None else result + bias
+    return F.linear(input, weight, bias)
+
+
+def is_active_factor(weight: Any) -> bool:
+    """Whether a weight is active; the answer is kept for replay."""
+    active: bool = hold(lambda: is_active(weight))
+    return active
+
+
+def _convolution(op: Any, dims: int) -> None:
+    @RULES.freezes(op)
+    def rule(
+        input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        if not is_active_factor(weight):
+            return op(input, weight, bias, *args, **kwargs)  # type: ignore[no-any-return]
+        result = product(lambda i, w: op(i, w, None, *args, **kwargs), input, weight)
+        return result if bias is None else result + bias.view(-1, *([1] * dims))
+
+
+for _dims, _ops in enumerate(
+    (
+        (F.conv1d, F.conv_transpose1d),
+        (F.conv2d, F.conv_transpose2d),
+        (F.conv3d, F.conv_transpose3d),
+    ),
+    start=1,
+):
+    for _op in _ops:
+        _convolution(_op, _dims)
+
+
+def _accumulated(op: Any, multiply: Any, *aliases: Any, inplace: tuple[Any, ...]) -> None:
+    """Register β·input + α·(first · second)."""
+
+    @RULES.freezes(op, *aliases, inplace=inplace)
+    def rule(
+        input: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1
+    ) -> Tensor:
+        return beta * input + alpha * product(multiply, first, second)
+
+
+_accumulated(torch.addmm, torch.mm, Tensor.addmm, inplace=(Tensor.addmm_,))
+_accumulated(torch.baddbmm, torch.bmm, Tensor.baddbmm, inplace=(Tensor.baddbmm_,))
+_accumulated(torch.addmv, torch.mv, Tensor.addmv, inplace=(Tensor.addmv_, torch.addmv_))
+_accumulated(torch.addr, torch.outer, Tensor.addr, inplace=(Tensor.addr_,))
+
+
+def _batch_sum(first: Tensor, second: Tensor) -> Tensor:
+    return torch.bmm(first, second).sum(0)
+
+
+_accumulated(torch.addbmm, _batch_sum, Tensor.addbmm, inplace=(Tensor.addbmm_,))
+
+
+@RULES.freezes(torch.addcmul, Tensor.addcmul, inplace=(Tensor.addcmul_,))
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    return input + value * product(torch.mul, tensor1, tensor2)
+
+
+@RULES.freezes(torch.addcdiv, Tensor.addcdiv, inplace=(Tensor.addcdiv_,))
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    return input + value * div(tensor1, tensor2)
+
+
+@RULES.freezes(torch.lerp, Tensor.lerp, inplace=(Tensor.lerp_,))
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    if not is_active_factor(weight):
+        return torch.lerp(input, end, weight)
+    return input + split(torch.mul, end - input, weight, flowing=[0, 1])
+
+
+@RULES.freezes(
+    *(torch.div, Tensor.div, torch.divide, Tensor.divide),
+    *(torch.true_divide, Tensor.true_divide, Tensor.__truediv__),
+    inplace=(Tensor.div_, Tensor.divide_, Tensor.true_divide_, Tensor.__itruediv__),
+)
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """a/b, an active denominator held unless it is the only active one or a gate ties."""
+    if rounding_mode is not None:
+        return hold(torch.div, input, other, rounding_mode=rounding_mode)  # type: ignore[no-any-return]
+    treatment = hold(lambda: _quotient_kind(input, other))
+    if treatment == "numerator":
+        return torch.div(input, other)
+    if treatment == "denominator":
+        return tangent(torch.div, input, other)  # type: ignore[no-any-return]
+    if treatment == "held":
+        return torch.div(input, hold(other))
+    inverse = tangent(torch.reciprocal, other)
+    return split(torch.mul, input, inverse, flowing=[0, 1])
+
+
+def _quotient_kind(input: Any, other: Any) -> str:
+    """A denominator counts as a gate of rank 2, for it enters as 1/b."""
+    if not is_active(other):
+        return "numerator"
+    if not is_active(input):
+        return "denominator"
+    return "tie" if gate_rank(input) == 2 else "held"
+
+
+@RULES.freezes(Tensor.__rdiv__)
+def rdiv(input: Tensor, other: Any) -> Tensor:
+    return div(other, input)
+
+
+@RULES.decomposes(F.glu)
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    value, gate = input.chunk(2, dim)
+    return value * gate.sigmoid()

@@ -1,0 +1,161 @@
+"""Piecewise affine ops: the active piece, its selection held.
+
+Their own derivative is the slope D of the piece, so they run as they are. Those that are
+linear on every piece (relu, max pooling, sort) add no constant; the others (clamp, relu6)
+add c = y0 − D z0.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from captum_ilin.activity import copied
+from captum_ilin.errors import TrainingModeWarning
+from captum_ilin.holding import is_taped
+from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.tangent import piecewise, tangent
+from captum_ilin.warning import warn
+
+if TYPE_CHECKING:
+    from captum_ilin.ruletable import Op
+
+__all__ = ["RULES"]
+
+RULES = RuleTable()
+_nn = torch._C._nn
+
+RULES.runs(
+    Kind.LINEAR,
+    *(torch.relu, Tensor.relu, _nn.leaky_relu, torch.prelu, Tensor.prelu),
+    *(torch.abs, Tensor.abs, torch.absolute, Tensor.absolute),
+    *(F.max_pool1d, F.max_pool1d_with_indices, torch.max_pool1d),
+    *(torch.max_pool1d_with_indices,),
+    *(F.max_pool2d, F.max_pool2d_with_indices, torch.max_pool2d),
+    *(F.max_pool3d, F.max_pool3d_with_indices, torch.max_pool3d),
+    *(F.adaptive_max_pool1d, F.adaptive_max_pool1d_with_indices),
+    *(torch.adaptive_max_pool1d,),
+    *(F.adaptive_max_pool2d, F.adaptive_max_pool2d_with_indices, _nn.adaptive_max_pool2d),
+    *(F.adaptive_max_pool3d, F.adaptive_max_pool3d_with_indices, _nn.adaptive_max_pool3d),
+    *(F.fractional_max_pool2d, F.fractional_max_pool2d_with_indices),
+    *(F.fractional_max_pool3d, F.fractional_max_pool3d_with_indices),
+    *(torch.amax, Tensor.amax, torch.amin, Tensor.amin, torch.aminmax, Tensor.aminmax),
+    *(torch.topk, Tensor.topk, torch.sort, Tensor.sort, torch.msort, Tensor.msort),
+    *(torch.median, Tensor.median, torch.nanmedian, Tensor.nanmedian),
+    *(torch.kthvalue, Tensor.kthvalue, torch.mode, Tensor.mode),
+    *(torch.cummax, Tensor.cummax, torch.cummin, Tensor.cummin),
+    inplace=(
+        *(torch.relu_, Tensor.relu_, _nn.leaky_relu_),
+        *(torch.abs_, Tensor.abs_, Tensor.absolute_),
+    ),
+)
+
+
+def _piecewise(op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int | None = 1) -> None:
+    RULES.freezes(op, *aliases, rank=rank)(partial(piecewise, op))
+    for op_ in inplace:
+        RULES.writes(op_, rank=rank)(partial(_piecewise_write, op, op_))
+
+
+def _piecewise_write(op: Op, op_: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    if is_taped():
+        return input.copy_(tangent(op, copied(input), *args, **kwargs))
+    return op_(input, *args, **kwargs)  # type: ignore[no-any-return]
+
+
+_piecewise(_nn.relu6, inplace=(_nn.relu6_,))
+_piecewise(_nn.hardtanh, inplace=(_nn.hardtanh_,))
+_piecewise(_nn.hardsigmoid, inplace=(_nn.hardsigmoid_,), rank=2)
+_piecewise(torch.threshold, inplace=(torch.threshold_,))
+_piecewise(_nn.softshrink, rank=None)
+_piecewise(torch.hardshrink, Tensor.hardshrink, rank=None)
+_piecewise(
+    torch.clamp,
+    Tensor.clamp,
+    torch.clip,
+    Tensor.clip,
+    inplace=(torch.clamp_, Tensor.clamp_, torch.clip_, Tensor.clip_),
+    rank=None,
+)
+_piecewise(
+    torch.clamp_min,
+    Tensor.clamp_min,
+    inplace=(torch.clamp_min_, Tensor.clamp_min_),
+    rank=None,
+)
+_piecewise(
+    torch.clamp_max,
+    Tensor.clamp_max,
+    inplace=(torch.clamp_max_, Tensor.clamp_max_),
+    rank=None,
+)
+_piecewise(torch.maximum, Tensor.maximum, rank=None)
+_piecewise(torch.minimum, Tensor.minimum, rank=None)
+_piecewise(torch.fmax, Tensor.fmax, rank=None)
+_piecewise(torch.fmin, Tensor.fmin, rank=None)
+_piecewise(torch.max, Tensor.max, rank=None)
+_piecewise(torch.min, Tensor.min, rank=None)
+_piecewise(torch.nan_to_num, Tensor.nan_to_num, rank=None)
+
+# torch.nn.functional's spellings choose between an op and its in-place form.
+
+
+@RULES.decomposes(F.relu)
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    return torch.relu_(input) if inplace else torch.relu(input)
+
+
+@RULES.decomposes(F.leaky_relu)
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    op = _nn.leaky_relu_ if inplace else _nn.leaky_relu
+    return op(input, negative_slope)  # type: ignore[no-any-return]
+
+
+@RULES.decomposes(F.relu6)
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    return _nn.relu6_(input) if inplace else _nn.relu6(input)  # type: ignore[no-any-return]
+
+
+@RULES.decomposes(F.hardtanh)
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    op = _nn.hardtanh_ if inplace else _nn.hardtanh
+    return op(input, min_val, max_val)  # type: ignore[no-any-return]
+
+
+@RULES.decomposes(F.hardsigmoid)
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    return _nn.hardsigmoid_(input) if inplace else _nn.hardsigmoid(input)  # type: ignore[no-any-return]
+
+
+@RULES.decomposes(F.threshold)
+def threshold(
+    input: Tensor, threshold: float, value: float, inplace: bool = False
+) -> Tensor:
+    op = torch.threshold_ if inplace else torch.threshold
+    return op(input, threshold, value)
+
+
+@RULES.decomposes(F.rrelu)
+def rrelu(
+    input: Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    if training:
+        warn(TrainingModeWarning, "rrelu ran in training mode: its slopes are drawn by chance.")
+        op = torch.rrelu_ if inplace else torch.rrelu
+        return op(input, lower, upper, True)
+    slope = (lower + upper) / 2
+    op = _nn.leaky_relu_ if inplace else _nn.leaky_relu
+    return op(input, slope)
+
+
+RULES.runs(Kind.LINEAR, torch.rrelu, inplace=(torch.rrelu_,))

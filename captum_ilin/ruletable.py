@@ -1,0 +1,194 @@
+"""``RuleTable``: which op is frozen how.
+
+A rule is a function with the op's own signature that returns the op's value and is affine in
+its active arguments. A table maps ops, by identity, to rules. Tables are values: ``|`` makes
+a new one, in which the right-hand side wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from torch import Tensor
+from torch.overrides import resolve_name
+
+from captum_ilin.activity import copied
+from captum_ilin.errors import DuplicateRuleError
+
+__all__ = ["Kind", "Op", "Rule", "RuleTable", "op_name"]
+
+Op = Callable[..., Any]
+_RuleFunction = TypeVar("_RuleFunction", bound=Op)
+
+
+class Kind(Enum):
+    """What freezing does with an op that has an active argument."""
+
+    INERT = "run it: it reads shape or metadata, never a value"
+    CONSTANT = "run it on detached values: its result has no slope"
+    LINEAR = "run it: on its piece it is linear in its active arguments, without a constant"
+    AFFINE = "run it: it is affine in its active arguments"
+    RULE = "run the rule: same value, affine"
+    DECOMPOSITION = "run its definition in simpler ops, each of them frozen"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one op is frozen.
+
+    Attributes:
+        function: has the op's signature; for kinds that run the op, the op itself.
+        kind: what freezing does with it.
+        name: the op's name in reports and ledgers.
+        rank: gate rank of the result; None passes on the lowest rank of the active
+            arguments.
+        inplace: the op writes its result into its first argument.
+    """
+
+    function: Op
+    kind: Kind = Kind.RULE
+    name: str = ""
+    rank: int | None = None
+    inplace: bool = False
+
+
+class RuleTable(Mapping[Op, Rule]):
+    """An immutable mapping from op to rule.
+
+    A new empty table is open for registration in the file that defines it; everything made
+    with ``|`` is closed.
+
+    >>> import torch
+    >>> from captum_ilin import hold
+    >>> table = RuleTable()
+    >>> @table.freezes(torch.sinc)
+    ... def sinc(input):
+    ...     return hold(torch.sinc, input) + 0 * input
+    >>> (DEFAULT_RULES | table)[torch.sinc].name
+    'sinc'
+    """
+
+    def __init__(
+        self, rules: Mapping[Op, Rule | Op] | None = None, *, name: str = "custom rules"
+    ) -> None:
+        self.name = name
+        self._rules: dict[Op, Rule] = {
+            op: rule if isinstance(rule, Rule) else Rule(rule, name=op_name(op))
+            for op, rule in (rules or {}).items()
+        }
+        self._open = rules is None
+
+    def __getitem__(self, op: Op) -> Rule:
+        return self._rules[op]
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self._rules)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def __repr__(self) -> str:
+        return f"RuleTable({self.name}: {len(self)} ops)"
+
+    def __or__(self, other: Mapping[Op, Rule | Op]) -> RuleTable:
+        return RuleTable({**self._rules, **other}, name=f"{self.name} | {len(other)} ops")
+
+    def __ror__(self, other: Mapping[Op, Rule | Op]) -> RuleTable:
+        return RuleTable({**other, **self._rules}, name=f"{len(other)} ops | {self.name}")
+
+    def named(self, name: str) -> RuleTable:
+        """The same table under another name, for reports."""
+        return RuleTable(self._rules, name=name)
+
+    def freezes(
+        self, *ops: Op, inplace: tuple[Op, ...] = (), rank: int | None = None
+    ) -> Callable[[_RuleFunction], _RuleFunction]:
+        """Register the decorated rule for ``ops``, all aliases of one op.
+
+        Args:
+            ops: the op's identities, e.g. ``torch.relu, Tensor.relu, F.relu``.
+            inplace (tuple, optional): identities that write into their first argument; the
+                rule itself is out of place.
+            rank (int, optional): gate rank of the result (2, 1 or 0). Default: the lowest
+                rank of the active arguments.
+
+        Raises:
+            DuplicateRuleError: an op has a rule in this table already.
+            TypeError: the table was made with ``|`` and is closed.
+        """
+
+        def register(function: _RuleFunction) -> _RuleFunction:
+            self._add(ops, Rule(function, Kind.RULE, op_name(ops[0]), rank))
+            if inplace:
+                self.writes(*inplace, rank=rank)(_written(function))
+            return function
+
+        return register
+
+    def writes(
+        self, *ops: Op, rank: int | None = None
+    ) -> Callable[[_RuleFunction], _RuleFunction]:
+        """Register a rule that itself writes its result into its first argument."""
+
+        def register(function: _RuleFunction) -> _RuleFunction:
+            for op in ops:
+                self._add((op,), Rule(function, Kind.RULE, op_name(op), rank, inplace=True))
+            return function
+
+        return register
+
+    def decomposes(
+        self, *ops: Op, rank: int | None = None
+    ) -> Callable[[_RuleFunction], _RuleFunction]:
+        """Register the decorated definition of ``ops`` in simpler ops, each then frozen."""
+
+        def register(function: _RuleFunction) -> _RuleFunction:
+            self._add(ops, Rule(function, Kind.DECOMPOSITION, op_name(ops[0]), rank))
+            return function
+
+        return register
+
+    def runs(self, kind: Kind, *ops: Op, inplace: tuple[Op, ...] = ()) -> None:
+        """Register ``ops`` to be run as they are, for one of the kinds that run the op."""
+        for op in ops:
+            self._add((op,), Rule(op, kind, op_name(op)))
+        for op in inplace:
+            self._add((op,), Rule(op, kind, op_name(op), inplace=True))
+
+    def _add(self, ops: tuple[Op, ...], rule: Rule) -> None:
+        if not self._open:
+            raise TypeError(
+                "This RuleTable is closed because it was made from other tables. "
+                "Make a new table with `table | {op: rule}`."
+            )
+        for op in ops:
+            if op in self._rules:
+                raise DuplicateRuleError(
+                    f"The op {op_name(op)} has a rule in this table already: "
+                    f"{self._rules[op]}. Register each identity of an op once; to replace "
+                    "a rule, use `table | {op: rule}`."
+                )
+            self._rules[op] = rule
+
+
+def _written(function: Op) -> Op:
+    """The in-place form of an out-of-place rule."""
+
+    def rule(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return input.copy_(function(copied(input), *args, **kwargs))
+
+    return rule
+
+
+def op_name(op: Op) -> str:
+    """A readable name of an op, without its module: ``relu``, ``add_``, ``max_pool2d``."""
+    name = getattr(op, "__name__", None) or getattr(op, "__qualname__", str(op))
+    if name in ("__get__", "__set__"):  # a property's getter or setter
+        owner = op.__self__  # type: ignore[attr-defined]
+        return str(getattr(getattr(owner, "fget", owner), "__name__", owner))
+    if name == "fn":  # torch.nn.functional's boolean_dispatch hides the name
+        name = (resolve_name(op) or name).rsplit(".", 1)[-1]
+    return str(name)

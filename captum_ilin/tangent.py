@@ -1,0 +1,183 @@
+"""The tangent of any op at its operating point: y = y0 + J (z − z0), J held.
+
+Running the op under plain autograd gives the same weight, but a weight that still depends on
+the input: a second derivative would see it. Here the op's own graph is built on detached
+copies, so the map is affine for good, in the backward pass and in the backward of that.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.activity import is_active
+from captum_ilin.arguments import mapped, tensors
+from captum_ilin.holding import hold, is_replaying, is_taped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["linearized", "piecewise", "tangent"]
+
+
+def tangent(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """First-order Taylor expansion of ``op`` in its active arguments, intercept included.
+
+    Args:
+        op: any differentiable torch function, out of place.
+        args, kwargs: its arguments; which are active is known inside a frozen run.
+
+    Returns:
+        The op's value; its derivative is J at the operating point, held.
+
+    Cost: the op's forward, and its own backward.
+    """
+    active = hold(lambda: _active_positions(args, kwargs))
+    return linearized(op, args, kwargs, active)
+
+
+def piecewise(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The active piece of an op that is piecewise affine, such as ``clamp``.
+
+    Its own derivative does not depend on the input within the piece, so it runs as it is;
+    only a tape needs the piece spelled out.
+    """
+    return tangent(op, *args, **kwargs) if is_taped() else op(*args, **kwargs)
+
+
+def linearized(
+    op: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    positions: list[int],
+    share: float = 1.0,
+) -> Any:
+    """``tangent`` in the tensors at ``positions``, its slope multiplied by ``share``.
+
+    With a share of 1/n the op must be linear in each of n factors; the result is then the
+    even split of their product.
+    """
+    flat = tensors((args, kwargs))
+    variables = [flat[position] for position in positions]
+    points = hold(lambda: [variable.detach() for variable in variables])
+    graph = _LocalGraph(_bound(op, args, kwargs, positions), points)
+    if is_replaying():
+        return graph.moved(list(map(_step, variables, points)), share)
+    if not any(output.requires_grad for output in graph.outputs):
+        return graph.result
+    return graph.with_outputs(_Attach.apply(graph, share, *variables))
+
+
+def _step(variable: Tensor, point: Tensor) -> Tensor:
+    """z − z0; where z0 is infinite (masked scores) the slope is 0 and no step is taken."""
+    return (variable - point).masked_fill(~torch.isfinite(point), 0.0)
+
+
+def _active_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+    return [i for i, value in enumerate(tensors((args, kwargs))) if is_active(value)]
+
+
+def _bound(
+    op: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    positions: list[int],
+) -> Callable[[list[Tensor]], Any]:
+    """``op`` as a function of the tensors at ``positions`` alone."""
+
+    def call(values: list[Tensor]) -> Any:
+        chosen = dict(zip(positions, values, strict=True))
+        order = count()
+        full_args, full_kwargs = mapped(
+            (args, kwargs), lambda tensor: chosen.get(next(order), tensor)
+        )
+        return op(*full_args, **full_kwargs)
+
+    return call
+
+
+class _LocalGraph:
+    """The autograd graph of one op on detached copies of its active arguments."""
+
+    def __init__(self, call: Callable[[list[Tensor]], Any], points: list[Tensor]) -> None:
+        with torch.enable_grad():
+            self.leaves = [point.detach().requires_grad_() for point in points]
+            self.result = call(self.leaves)
+        self.outputs = tensors(self.result)
+        self.smooth = [output for output in self.outputs if output.requires_grad]
+
+    def vjp(self, vectors: list[Tensor | None], create_graph: bool) -> tuple[Tensor | None, ...]:
+        """Jᵀu, itself linear in u when ``create_graph``."""
+        pairs = [
+            (output, vector)
+            for output, vector in zip(self.outputs, vectors, strict=True)
+            if output.requires_grad and vector is not None
+        ]
+        if not pairs:
+            return (None,) * len(self.leaves)
+        outputs, used = zip(*pairs, strict=True)
+        return torch.autograd.grad(
+            outputs,
+            self.leaves,
+            used,
+            create_graph=create_graph,
+            retain_graph=True,
+            allow_unused=True,
+        )
+
+    def jvp(self, steps: list[Tensor]) -> list[Tensor]:
+        """J t, as the derivative of Jᵀu with respect to u."""
+        with torch.enable_grad():
+            vectors = [torch.zeros_like(o).requires_grad_() for o in self.smooth]
+            pulled = torch.autograd.grad(
+                self.smooth, self.leaves, vectors, create_graph=True, allow_unused=True
+            )
+            pairs = [(p, t) for p, t in zip(pulled, steps, strict=True) if p is not None]
+            if not any(p.requires_grad for p, _ in pairs):
+                return [torch.zeros_like(o) for o in self.smooth]
+            along, directions = zip(*pairs, strict=True)
+            moved = torch.autograd.grad(along, vectors, directions, allow_unused=True)
+        return [
+            torch.zeros_like(output) if move is None else move
+            for output, move in zip(self.smooth, moved, strict=True)
+        ]
+
+    def with_outputs(self, outputs: Sequence[Tensor]) -> Any:
+        """The op's result with its tensors replaced, in order."""
+        replacements = iter(outputs)
+        return mapped(self.result, lambda _: next(replacements))
+
+    def moved(self, steps: list[Tensor], share: float) -> Any:
+        """y0 + share · J t."""
+        moves = iter(self.jvp(steps))
+        return self.with_outputs(
+            [
+                output.detach() + share * next(moves) if output.requires_grad else output
+                for output in self.outputs
+            ]
+        )
+
+
+class _Attach(torch.autograd.Function):
+    """The values of a local graph, with its slope, in the graph of the whole network."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]  # torch types it as (*args, **kwargs)
+        ctx: Any, graph: _LocalGraph, share: float, *variables: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.graph, ctx.share = graph, share
+        ctx.set_materialize_grads(False)
+        values = tuple(output.detach() for output in graph.outputs)
+        fixed = [v for v, o in zip(values, graph.outputs, strict=True) if not o.requires_grad]
+        ctx.mark_non_differentiable(*fixed)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *vectors: Tensor | None) -> tuple[Any, ...]:
+        pulled = ctx.graph.vjp(list(vectors), create_graph=torch.is_grad_enabled())
+        if ctx.share != 1.0:
+            pulled = tuple(p if p is None else p * ctx.share for p in pulled)
+        return None, None, *pulled
