@@ -1,4 +1,92 @@
-from captum_ilin.linearization import frozen, linearize
+"""Exact contributions of every input feature to a network's prediction.
+
+For one input x0 a network has one activation pattern. Hold it, and the prediction is an
+affine map, F(x) = W x + b, equal to the network at x0:
+
+1. run the forward function once, and treat every torch op it calls;
+2. an op that is affine runs as it is; any other is replaced by an affine op that equals it
+   at x0, because it holds what makes it non-linear (a slope, a gate, a selection);
+3. W is the gradient of what is left; b is the sum of the constants that entered;
+4. W ∘ x0 are the attributions: with b they add up to the prediction.
+
+Source: Li et al. 2023, Instance-wise Linearization of Neural Network for Model
+Interpretation, arXiv 2310.16295.
+"""
+
+from captum_ilin.activity import gate_rank, is_active
+from captum_ilin.affine import AffineMap
+from captum_ilin.attribution import ILIN, InstanceWiseLinearization
+from captum_ilin.certificate import Certificate
+from captum_ilin.errors import (
+    DuplicateRuleError,
+    EmptyBatchError,
+    ForwardFunctionError,
+    IlinError,
+    IlinWarning,
+    InputTypeError,
+    LawError,
+    MissingTargetError,
+    NoDerivativeError,
+    NonFiniteError,
+    NotExactError,
+    OpaqueModuleError,
+    OutputShapeError,
+    TargetError,
+    TargetRangeError,
+    TrainingModeWarning,
+    UnregisteredOpError,
+    UnregisteredOpWarning,
+    UnusedInputError,
+)
 from captum_ilin.holding import hold
+from captum_ilin.laws import check_affine_map, check_rule
+from captum_ilin.linearization import frozen, linearize
+from captum_ilin.location import Site
 from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
-from captum_ilin.ruletable import RuleTable
+from captum_ilin.rules.primitives import product, secant
+from captum_ilin.ruletable import Kind, Rule, RuleTable
+from captum_ilin.tangent import tangent
+
+__all__ = [
+    "DEFAULT_RULES",
+    "ILIN",
+    "TANGENT_RULES",
+    "AffineMap",
+    "Certificate",
+    "DuplicateRuleError",
+    "EmptyBatchError",
+    "ForwardFunctionError",
+    "IlinError",
+    "IlinWarning",
+    "InputTypeError",
+    "InstanceWiseLinearization",
+    "Kind",
+    "LawError",
+    "MissingTargetError",
+    "NoDerivativeError",
+    "NonFiniteError",
+    "NotExactError",
+    "OpaqueModuleError",
+    "OutputShapeError",
+    "Rule",
+    "RuleTable",
+    "Site",
+    "TargetError",
+    "TargetRangeError",
+    "TrainingModeWarning",
+    "UnregisteredOpError",
+    "UnregisteredOpWarning",
+    "UnusedInputError",
+    "check_affine_map",
+    "check_rule",
+    "frozen",
+    "gate_rank",
+    "hold",
+    "is_active",
+    "linearize",
+    "product",
+    "secant",
+    "tangent",
+]
+
+__version__ = "0.1.0"

@@ -104,9 +104,7 @@ def is_active(value: Any) -> bool:
     """
     activity = _current.get()
     return (
-        activity is not None
-        and isinstance(value, Tensor)
-        and activity.rank(value) is not None
+        activity is not None and isinstance(value, Tensor) and activity.rank(value) is not None
     )
 
 

@@ -248,5 +248,3 @@ def _reached(constant: Tensor, slope: Tensor, entry: Entry) -> Tensor:
             "the bias is infinite. Use a large finite number instead."
         )
     return constant.masked_fill(infinite, 0.0)
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -10,11 +11,11 @@ from torch import Tensor
 from captum_ilin.errors import NotExactError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from captum_ilin.activity import Activity
 
-__all__ = ["Arguments", "mapped", "tensors"]
+__all__ = ["Arguments", "Template", "mapped", "substituted", "tensors"]
 
 
 def mapped(value: Any, function: Callable[[Tensor], Any]) -> Any:
@@ -27,7 +28,9 @@ def mapped(value: Any, function: Callable[[Tensor], Any]) -> Any:
     if isinstance(value, dict):
         return {key: mapped(item, function) for key, item in value.items()}
     if isinstance(value, slice):
-        return slice(*(mapped(part, function) for part in (value.start, value.stop, value.step)))
+        return slice(
+            *(mapped(part, function) for part in (value.start, value.stop, value.step))
+        )
     return value
 
 
@@ -36,6 +39,12 @@ def tensors(value: Any) -> list[Tensor]:
     found: list[Tensor] = []
     mapped(value, found.append)
     return found
+
+
+def substituted(value: Any, positions: Sequence[int], values: Sequence[Tensor]) -> Any:
+    """``value`` with the tensors at ``positions`` (in the order of `tensors`) replaced."""
+    chosen, order = dict(zip(positions, values, strict=True)), count()
+    return mapped(value, lambda tensor: chosen.get(next(order), tensor))
 
 
 class Arguments:

@@ -25,7 +25,7 @@ from captum_ilin.errors import NotExactError
 if TYPE_CHECKING:
     from captum_ilin.affine import AffineMap
 
-__all__ = ["Certificate", "certify", "require_exact", "tolerance_for"]
+__all__ = ["Certificate", "certify", "fixed_random_like", "require_exact", "tolerance_for"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def certify(affine_map: AffineMap) -> Certificate:
     plain = plain_forward(
         affine_map.forward_func, affine_map.leaves, affine_map.constants
     ).detach()
-    vector = _fixed_random_like(plain)
+    vector = fixed_random_like(plain)
     freezing = affine_map.freezing
     counts: Counter[str] = Counter()
     for site, count in freezing.unregistered.items():
@@ -112,7 +112,7 @@ def _affinity_error(affine_map: AffineMap, vector: Tensor) -> float:
     changes = torch.autograd.grad(
         moving,
         leaves,
-        [_fixed_random_like(weight) for weight in moving],
+        [fixed_random_like(weight) for weight in moving],
         retain_graph=True,
         allow_unused=True,
     )
@@ -128,9 +128,7 @@ def _completeness_error(affine_map: AffineMap, plain: Tensor, vector: Tensor) ->
     value = (plain * vector).flatten(1).sum(1)
     contributions = [
         (weight * leaf).detach().flatten(1)
-        for weight, leaf in zip(
-            affine_map._gradients(combined), affine_map.leaves, strict=True
-        )
+        for weight, leaf in zip(affine_map._gradients(combined), affine_map.leaves, strict=True)
     ]
     total, magnitude = affine_map._row_bias(combined), torch.zeros_like(value)
     for contribution in contributions:
@@ -151,7 +149,8 @@ def _relative(error: Tensor, scale: Tensor) -> float:
     return float(ratio.masked_fill(error == 0, 0.0).max())
 
 
-def _fixed_random_like(tensor: Tensor) -> Tensor:
+def fixed_random_like(tensor: Tensor) -> Tensor:
+    """The same standard normal numbers every time, in the shape and dtype of ``tensor``."""
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
     return values.to(tensor)

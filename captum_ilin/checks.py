@@ -127,5 +127,3 @@ def warn_of_unregistered(unregistered: Counter[Site]) -> None:
     """One warning for all ops without a rule."""
     if unregistered:
         warn(UnregisteredOpWarning, without_rule(list(unregistered)))
-
-

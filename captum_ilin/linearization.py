@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
     from captum_ilin.ruletable import RuleTable
 
-__all__ = ["frozen", "linearize"]
+__all__ = ["constants_of", "frozen", "leaves_of", "linearize"]
+
+_Forward = TypeVar("_Forward", bound="Callable[..., Any]")
 
 
 def linearize(
@@ -69,8 +73,7 @@ def linearize(
     check_forward_func(forward_func)
     points = inputs if isinstance(inputs, tuple) else (inputs,)
     check_inputs(points)
-    leaves = tuple(_leaf(point) for point in points)
-    constants = mapped(_as_tuple(additional_forward_args), Tensor.detach)
+    leaves, constants = leaves_of(points), constants_of(additional_forward_args)
     freezing = Freezing(rules, strict=strict, ledger=Ledger())
     outputs = _run(forward_func, (*leaves, *constants), {}, freezing, leaves)
     return AffineMap(
@@ -112,11 +115,17 @@ def frozen(
     """
     check_forward_func(forward_func)
 
+    @_with_signature_of(forward_func)
     def frozen_forward(*args: Any, **kwargs: Any) -> Tensor:
         active = [tensor for tensor in tensors((args, kwargs)) if tensor.requires_grad]
         return _run(forward_func, args, kwargs, Freezing(rules, strict=strict), active)
 
     return frozen_forward
+
+
+def _with_signature_of(forward_func: Callable[..., Any]) -> Callable[[_Forward], _Forward]:
+    """Functions keep their parameters: Captum calls one that has none with no arguments."""
+    return functools.wraps(forward_func) if inspect.isroutine(forward_func) else lambda f: f
 
 
 def _run(
@@ -140,13 +149,20 @@ def _run(
     return outputs  # type: ignore[no-any-return]
 
 
-def _leaf(point: Tensor) -> Tensor:
-    """An active leaf that shares the input's memory, in its own graph."""
+def leaves_of(points: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Active leaves that share the inputs' memory; the inputs' own graphs are left alone."""
     with torch.inference_mode(False):
-        return (point.clone() if point.is_inference() else point.detach()).requires_grad_()
+        return tuple(
+            (point.clone() if point.is_inference() else point.detach()).requires_grad_()
+            for point in points
+        )
 
 
-def _as_tuple(additional: Any) -> tuple[Any, ...]:
-    if additional is None:
+def constants_of(additional_forward_args: Any) -> tuple[Any, ...]:
+    """Captum's additional arguments as a tuple of constants."""
+    if additional_forward_args is None:
         return ()
-    return additional if isinstance(additional, tuple) else (additional,)
+    if not isinstance(additional_forward_args, tuple):
+        additional_forward_args = (additional_forward_args,)
+    constants: tuple[Any, ...] = mapped(additional_forward_args, Tensor.detach)
+    return constants

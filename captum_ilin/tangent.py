@@ -7,14 +7,13 @@ copies, so the map is affine for good, in the backward pass and in the backward 
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from captum_ilin.activity import is_active
-from captum_ilin.arguments import mapped, tensors
+from captum_ilin.arguments import mapped, substituted, tensors
 from captum_ilin.holding import hold, is_replaying, is_taped
 
 if TYPE_CHECKING:
@@ -89,11 +88,7 @@ def _bound(
     """``op`` as a function of the tensors at ``positions`` alone."""
 
     def call(values: list[Tensor]) -> Any:
-        chosen = dict(zip(positions, values, strict=True))
-        order = count()
-        full_args, full_kwargs = mapped(
-            (args, kwargs), lambda tensor: chosen.get(next(order), tensor)
-        )
+        full_args, full_kwargs = substituted((args, kwargs), positions, values)
         return op(*full_args, **full_kwargs)
 
     return call
@@ -109,7 +104,9 @@ class _LocalGraph:
         self.outputs = tensors(self.result)
         self.smooth = [output for output in self.outputs if output.requires_grad]
 
-    def vjp(self, vectors: list[Tensor | None], create_graph: bool) -> tuple[Tensor | None, ...]:
+    def vjp(
+        self, vectors: list[Tensor | None], create_graph: bool
+    ) -> tuple[Tensor | None, ...]:
         """Jᵀu, itself linear in u when ``create_graph``."""
         pairs = [
             (output, vector)

@@ -254,4 +254,3 @@ def _additive(mask: Tensor, query: Tensor) -> Tensor:
     return torch.zeros(mask.shape, dtype=query.dtype, device=mask.device).masked_fill(
         mask, -torch.inf
     )
-

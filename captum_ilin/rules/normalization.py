@@ -234,9 +234,7 @@ def local_response_norm(
     return input * hold(_response_scale, input, size, alpha, beta, k)
 
 
-def _response_scale(
-    input: Tensor, size: int, alpha: float, beta: float, k: float
-) -> Tensor:
+def _response_scale(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
     ones = torch.ones_like(input)
     squares = input.square().flatten(2).unsqueeze(1)
     before, after = size // 2, (size - 1) // 2

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from captum_ilin.holding import hold
 from captum_ilin.rules.primitives import quotient
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from captum_ilin.activity import gate_rank, is_active
@@ -60,8 +59,7 @@ def product(op: Callable[..., Tensor], *factors: Any) -> Tensor:
 def split(op: Callable[..., Tensor], *factors: Any, flowing: list[int]) -> Tensor:
     """A multilinear ``op``, shared evenly between the factors that flow."""
     positions = [
-        sum(isinstance(factor, Tensor) for factor in factors[:position])
-        for position in flowing
+        sum(isinstance(factor, Tensor) for factor in factors[:position]) for position in flowing
     ]
     return linearized(op, factors, {}, positions, share=1 / len(flowing))  # type: ignore[no-any-return]
 

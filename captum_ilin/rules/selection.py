@@ -55,7 +55,9 @@ RULES.runs(
 )
 
 
-def _piecewise(op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int | None = 1) -> None:
+def _piecewise(
+    op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int | None = 1
+) -> None:
     RULES.freezes(op, *aliases, rank=rank)(partial(piecewise, op))
     for op_ in inplace:
         RULES.writes(op_, rank=rank)(partial(_piecewise_write, op, op_))
@@ -69,7 +71,16 @@ def _piecewise_write(op: Op, op_: Op, input: Tensor, *args: Any, **kwargs: Any) 
 
 _piecewise(_nn.relu6, inplace=(_nn.relu6_,))
 _piecewise(_nn.hardtanh, inplace=(_nn.hardtanh_,))
-_piecewise(_nn.hardsigmoid, inplace=(_nn.hardsigmoid_,), rank=2)
+
+
+def _relu6_sixth(input: Tensor) -> Tensor:
+    """hardsigmoid(z) = relu6(z + 3) / 6; PyTorch's own has no second derivative."""
+    return F.relu6(input + 3).div(6)
+
+
+RULES.freezes(_nn.hardsigmoid, inplace=(_nn.hardsigmoid_,), rank=2)(
+    partial(piecewise, _relu6_sixth)
+)
 _piecewise(torch.threshold, inplace=(torch.threshold_,))
 _piecewise(_nn.softshrink, rank=None)
 _piecewise(torch.hardshrink, Tensor.hardshrink, rank=None)
@@ -134,9 +145,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 @RULES.decomposes(F.threshold)
-def threshold(
-    input: Tensor, threshold: float, value: float, inplace: bool = False
-) -> Tensor:
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     op = torch.threshold_ if inplace else torch.threshold
     return op(input, threshold, value)
 

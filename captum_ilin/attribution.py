@@ -1,0 +1,272 @@
+"""The Captum method: W ∘ x0, and on request the bias and the measured difference.
+
+    attributions.sum() + bias == F_target(x0)
+
+Captum's calling convention and nothing else; the work is in ``linearization``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import torch
+from captum._utils.common import _run_forward
+from captum.attr import GradientAttribution
+from captum.log import log_usage
+from torch import Tensor
+
+from captum_ilin.arguments import mapped
+from captum_ilin.checks import check_batch, check_finite, check_inputs, check_output
+from captum_ilin.derivatives import input_gradients, plain_forward
+from captum_ilin.linearization import constants_of, frozen, leaves_of, linearize
+from captum_ilin.rules import DEFAULT_RULES
+from captum_ilin.targets import select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from captum_ilin.ruletable import RuleTable
+
+__all__ = ["ILIN", "InstanceWiseLinearization"]
+
+
+class InstanceWiseLinearization(GradientAttribution):
+    r"""Exact contributions: F(x) = W x + b at this input, as a Captum attribution method.
+
+    The network is frozen at its input: activation pattern, gates, attention patterns and
+    scale statistics are held. What is left is affine and equal to the network there. On
+    networks of ReLUs, W ∘ x is InputXGradient; beyond them the two differ, and this one
+    adds up to the prediction together with the bias.
+
+    Source: Li et al. 2023, Instance-wise Linearization of Neural Network for Model
+    Interpretation, arXiv 2310.16295.
+
+    Args:
+        forward_func (Callable): any PyTorch module or function that returns one tensor,
+            (batch, \*out) or (batch,). It is not changed.
+        multiply_by_inputs (bool, optional): return W ∘ x; if False, W. Default: True
+        rules (RuleTable, optional): how each op is frozen. Default: ``DEFAULT_RULES``
+        strict (bool, optional): raise at an op without a rule, instead of taking its
+            tangent with a warning. Default: False
+
+    Examples::
+
+        >>> import torch
+        >>> from captum_ilin import InstanceWiseLinearization
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.GELU(), torch.nn.Linear(4, 2))
+        >>> x = torch.randn(5, 3)
+        >>> ilin = InstanceWiseLinearization(model)
+        >>> attributions, bias = ilin.attribute(x, target=1, return_bias=True)
+        >>> torch.allclose(attributions.sum(1) + bias, model(x)[:, 1], atol=1e-5)
+        True
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        multiply_by_inputs: bool = True,
+        rules: RuleTable = DEFAULT_RULES,
+        *,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(forward_func)
+        self.gradient_func = _weights
+        self.rules = rules
+        self.strict = strict
+        self._multiply_by_inputs = multiply_by_inputs
+
+    @overload
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: Literal[False] = False,
+        *,
+        return_bias: Literal[False] = False,
+    ) -> Any: ...
+
+    @overload
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        return_convergence_delta: Literal[True],
+        return_bias: Literal[False] = False,
+    ) -> tuple[Any, Tensor]: ...
+
+    @overload
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: Literal[False] = False,
+        *,
+        return_bias: Literal[True],
+    ) -> tuple[Any, Tensor]: ...
+
+    @overload
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+        *,
+        return_convergence_delta: Literal[True],
+        return_bias: Literal[True],
+    ) -> tuple[Any, Tensor, Tensor]: ...
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]  # captum is untyped here
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+        return_convergence_delta: bool = False,
+        *,
+        return_bias: bool = False,
+    ) -> Any:
+        r"""The contribution of every input feature to the chosen output.
+
+        Args:
+            inputs (Tensor or tuple[Tensor, ...]): floating-point inputs, batch first.
+            target (int, tuple, Tensor or list, optional): the output to explain, in any of
+                Captum's forms. Default: None, for one output per example
+            additional_forward_args (Any, optional): further arguments of ``forward_func``,
+                held constant. Default: None
+            return_convergence_delta (bool, optional): also return the measured difference
+                Σ attributions + bias − F(x). Default: False
+            return_bias (bool, optional): also return the bias. Default: False
+
+        Returns:
+            **attributions**, then **delta** and **bias** if asked for:
+
+            - **attributions** (*Tensor* or *tuple[Tensor, ...]*): W ∘ x (or W), shaped like
+              ``inputs``.
+            - **delta** (*Tensor*): (batch,), from the plain network and the ledger's bias.
+            - **bias** (*Tensor*): (batch,), the sum of the constants that enter additively.
+
+        Cost: one forward and one backward pass. Bias: one more forward and two backward
+        passes. Delta: the bias, and one plain forward pass.
+        """
+        points = inputs if isinstance(inputs, tuple) else (inputs,)
+        check_inputs(points)
+        leaves, constants = leaves_of(points), constants_of(additional_forward_args)
+        forward = frozen(self.forward_func, rules=self.rules, strict=self.strict)
+        weights = self.gradient_func(forward, leaves, target, constants)
+        attributions = self._attributions(weights, points)
+        if not isinstance(inputs, tuple):
+            attributions = attributions[0]
+        if not (return_convergence_delta or return_bias):
+            return attributions
+        bias = self._bias(inputs, target, constants)
+        results = [attributions]
+        if return_convergence_delta:
+            results.append(self._delta(attributions, bias, points, target, constants))
+        if return_bias:
+            results.append(bias)
+        return tuple(results)
+
+    def attribute_future(self) -> None:
+        """Not offered; raises NotImplementedError."""
+        raise NotImplementedError(
+            "attribute_future is not implemented for InstanceWiseLinearization. Call "
+            "attribute instead."
+        )
+
+    def compute_convergence_delta(
+        self,
+        attributions: Tensor | tuple[Tensor, ...],
+        start_point: Any,
+        end_point: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+    ) -> Tensor:
+        r"""Σ attributions + b − F(end_point), for each example.
+
+        Args:
+            attributions: what ``attribute`` returned for ``end_point``.
+            start_point: not used: there is no baseline. Pass None.
+            end_point: the inputs.
+            target (optional): as for ``attribute``.
+            additional_forward_args (optional): as for ``attribute``.
+
+        Returns:
+            Tensor: (batch,), 0 up to rounding when the attributions are complete.
+        """
+        points = end_point if isinstance(end_point, tuple) else (end_point,)
+        check_inputs(points)
+        constants = constants_of(additional_forward_args)
+        bias = self._bias(end_point, target, constants)
+        return self._delta(attributions, bias, points, target, constants)
+
+    def has_convergence_delta(self) -> bool:
+        """True: the delta is measured against the plain network."""
+        return True
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether ``attribute`` returns W ∘ x rather than W."""
+        return self._multiply_by_inputs
+
+    def _attributions(
+        self, weights: tuple[Tensor, ...], points: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        if not self.multiplies_by_inputs:
+            return tuple(weight.detach() for weight in weights)
+        return tuple(
+            weight.detach() * point.detach()
+            for weight, point in zip(weights, points, strict=True)
+        )
+
+    def _bias(self, inputs: Any, target: Any, constants: tuple[Any, ...]) -> Tensor:
+        affine_map = linearize(
+            self.forward_func,
+            inputs,
+            additional_forward_args=constants,
+            rules=self.rules,
+            strict=self.strict,
+        )
+        return affine_map.bias(target)
+
+    def _delta(
+        self,
+        attributions: Any,
+        bias: Tensor,
+        points: tuple[Tensor, ...],
+        target: Any,
+        constants: tuple[Any, ...],
+    ) -> Tensor:
+        terms = attributions if isinstance(attributions, tuple) else (attributions,)
+        if not self.multiplies_by_inputs:
+            terms = tuple(t * point for t, point in zip(terms, points, strict=True))
+        total = sum(term.flatten(1).sum(1) for term in terms)
+        value = select(plain_forward(self.forward_func, leaves_of(points), constants), target)
+        return (total + bias - value).detach()
+
+
+ILIN = InstanceWiseLinearization
+
+
+def _weights(
+    forward_fn: Callable[..., Any],
+    inputs: tuple[Tensor, ...],
+    target_ind: Any = None,
+    additional_forward_args: Any = None,
+) -> tuple[Tensor, ...]:
+    """W of the target, with the signature Captum's neuron methods replace."""
+    with torch.inference_mode(False), torch.enable_grad():
+        outputs = _run_forward(forward_fn, inputs, None, additional_forward_args)
+        check_output(outputs)
+        check_batch(outputs, inputs)
+        check_finite(outputs, "The output of forward_func")
+        return input_gradients(
+            select(outputs, target_ind),
+            inputs,
+            forward_func=forward_fn,
+            constants=mapped(additional_forward_args, Tensor.detach),
+            retain_graph=False,
+        )
