@@ -29,12 +29,12 @@ RULES = RuleTable()
 EXPLICIT = RuleTable()  # for tables that do not hold the statistics
 
 
-def _standardized(input: Tensor, dims: Sequence[int], eps: float) -> Tensor:
+def _standardized(input: Tensor, dims: list[int], eps: float) -> Tensor:
     """(z − mean z) · rstd0 over ``dims``."""
     return (input - input.mean(dims, keepdim=True)) * hold(_inverse_deviation, input, dims, eps)
 
 
-def _inverse_deviation(input: Tensor, dims: Sequence[int], eps: float) -> Tensor:
+def _inverse_deviation(input: Tensor, dims: list[int], eps: float) -> Tensor:
     return torch.rsqrt(input.var(dims, correction=0, keepdim=True) + eps)
 
 
@@ -59,7 +59,51 @@ def layer_norm(
 ) -> Tensor:
     """Layer norm (Ba et al. 2016)."""
     dims = _last(input, len(normalized_shape))
+    if hold(lambda: is_active(input) and not (is_active(weight) or is_active(bias))):
+        return _layer_norm_of_input(input, normalized_shape, weight, bias, eps, dims)
     return _scaled(_standardized(input, dims, eps), weight, bias)
+
+
+def _layer_norm_of_input(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    dims: list[int],
+) -> Tensor:
+    """Layer norm with constant weight and bias: one fused kernel forward."""
+    if is_replaying():
+        centred = (input - input.mean(dims, keepdim=True)) * hold(None)
+        centred = centred if weight is None else centred * weight
+        return centred if bias is None else centred + bias
+    shape = list(normalized_shape)
+    value, _, inverse = torch.native_layer_norm(input.detach(), shape, weight, bias, eps)
+    return _FusedLayerNorm.apply(input, weight, hold(inverse.to(input.dtype)), value, dims)  # type: ignore[no-any-return]
+
+
+class _FusedLayerNorm(torch.autograd.Function):
+    """The fused kernel's value; backward (u · weight · rstd0), centred."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]  # torch types it as (*args, **kwargs)
+        ctx: Any,
+        input: Tensor,
+        weight: Tensor | None,
+        inverse: Tensor,
+        value: Tensor,
+        dims: list[int],
+    ) -> Tensor:
+        ctx.save_for_backward(weight, inverse)
+        ctx.dims = dims
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        weight, inverse = ctx.saved_tensors
+        scaled = vector if weight is None else vector * weight
+        scaled = scaled * inverse
+        return scaled - scaled.mean(ctx.dims, keepdim=True), None, None, None, None
 
 
 @RULES.freezes(torch.layer_norm)
@@ -88,7 +132,7 @@ def rms_norm(
     return _scaled(input * hold(_inverse_root_mean_square, input, dims, eps), weight, None)
 
 
-def _inverse_root_mean_square(input: Tensor, dims: Sequence[int], eps: float) -> Tensor:
+def _inverse_root_mean_square(input: Tensor, dims: list[int], eps: float) -> Tensor:
     return torch.rsqrt(input.square().mean(dims, keepdim=True) + eps)
 
 

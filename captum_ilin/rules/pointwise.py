@@ -50,16 +50,8 @@ def _softplus_gate(input: Tensor) -> Tensor:
     return torch.tanh(F.softplus(input))
 
 
-def _gelu_gate(input: Tensor, approximate: str = "none") -> Tensor:
-    """Φ(z), or its tanh approximation (Hendrycks & Gimpel 2016, arXiv 1606.08415)."""
-    if approximate == "none":
-        return torch.erf(input * 0.5**0.5).add_(1).mul_(0.5)
-    inner = (input * input).mul_(0.044715).add_(1).mul_(input).mul_((2 / torch.pi) ** 0.5)
-    return inner.tanh_().add_(1).mul_(0.5)
-
-
 # Gates with a closed form.
-_secant(_gelu_gate, _nn.gelu)
+_secant(partial(quotient, _nn.gelu, at_zero=0.5), _nn.gelu)
 _secant(torch.sigmoid, _nn.silu, inplace=(_nn.silu_,))
 _secant(F.hardsigmoid, _nn.hardswish, inplace=(_nn.hardswish_,))
 _secant(_softplus_gate, _nn.mish, inplace=(_nn.mish_,))

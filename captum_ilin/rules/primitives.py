@@ -7,6 +7,7 @@ split    ½·a·b0 + ½·a0·b, and 1/n each for n factors.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -38,9 +39,9 @@ def secant(
 def quotient(
     op: Callable[..., Tensor], input: Tensor, *args: Any, at_zero: float, **kwargs: Any
 ) -> Tensor:
-    """φ(z)/z, and φ'(0) where z is exactly 0."""
+    """φ(z)/z, and φ'(0) where z is exactly 0: for a finite z, 0/0 is the only NaN."""
     slope = op(input, *args, **kwargs).div_(input)
-    return slope.masked_fill_(input == 0, at_zero)
+    return slope.nan_to_num_(nan=at_zero, posinf=inf, neginf=-inf)
 
 
 def product(op: Callable[..., Tensor], *factors: Any) -> Tensor:
