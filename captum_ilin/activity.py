@@ -15,10 +15,11 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from torch.autograd.graph import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch.autograd.graph import Node
 
 __all__ = ["Activity", "copied", "gate_rank", "is_active", "tracking"]
 
@@ -39,11 +40,11 @@ class Activity:
         node = value.grad_fn
         if node is None:
             return
-        node.metadata[self._key] = rank
+        _marks(node)[self._key] = rank
         if value._is_view() and value._base is not None:
             base = value._base.grad_fn
-            if base is not None and self._key not in base.metadata:
-                base.metadata[self._key] = 0
+            if base is not None and self._key not in _marks(base):
+                _marks(base)[self._key] = 0
 
     def rank(self, value: Tensor) -> int | None:
         """The gate rank of ``value``, or None if it is constant."""
@@ -52,7 +53,7 @@ class Activity:
         node = value.grad_fn
         if node is None:
             return None
-        rank: int | None = node.metadata.get(self._key)
+        rank = _marks(node).get(self._key)
         return self._adopt(value, node) if rank is None else rank
 
     def _adopt(self, value: Tensor, node: Node) -> int | None:
@@ -76,12 +77,18 @@ class Activity:
             for parent, _ in stack.pop().next_functions:
                 if parent is None or parent in seen:
                     continue
-                if self._key in parent.metadata:
+                if self._key in _marks(parent):
                     reached = True
                 else:
                     seen.add(parent)
                     stack.append(parent)
         return list(seen) if reached else None
+
+
+def _marks(node: Node) -> dict[object, int]:
+    """The node's own dict, which autograd keeps for notes like ours."""
+    marks: Any = node.metadata  # typed as a method, but a property
+    return marks
 
 
 _current: ContextVar[Activity | None] = ContextVar("captum_ilin_activity", default=None)

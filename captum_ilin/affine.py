@@ -6,7 +6,6 @@ that enter additively, b_t = Σ_s <∂G_t/∂y_s, c_s>; it is never F − <W, x>
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ from captum_ilin.errors import NonFiniteError
 from captum_ilin.targets import select
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from captum_ilin.freezing import Freezing
     from captum_ilin.ledger import Entry, Ledger
     from captum_ilin.location import Site
@@ -134,7 +135,8 @@ class AffineMap:
 
         >>> import torch
         >>> from captum_ilin import linearize
-        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+        >>> nn = torch.nn
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
         >>> affine_map = linearize(model, torch.ones(1, 3))
         >>> ledger = affine_map.bias_ledger(target=0)
         >>> [f"{module}: {op}" for module, op in ledger]
@@ -228,7 +230,7 @@ class AffineMap:
         return terms
 
 
-def _contributions(slopes: list[Tensor | None], entry: Entry) -> list[Tensor]:
+def _contributions(slopes: Sequence[Tensor | None], entry: Entry) -> list[Tensor]:
     """slope ∘ constant, leaving out constants that are zero throughout."""
     found = []
     for slope, constant in zip(slopes, entry.constants(), strict=True):

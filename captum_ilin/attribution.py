@@ -53,7 +53,8 @@ class InstanceWiseLinearization(GradientAttribution):
 
         >>> import torch
         >>> from captum_ilin import InstanceWiseLinearization
-        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.GELU(), torch.nn.Linear(4, 2))
+        >>> nn = torch.nn
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.Linear(4, 2))
         >>> x = torch.randn(5, 3)
         >>> ilin = InstanceWiseLinearization(model)
         >>> attributions, bias = ilin.attribute(x, target=1, return_bias=True)
@@ -70,7 +71,7 @@ class InstanceWiseLinearization(GradientAttribution):
         strict: bool = False,
     ) -> None:
         super().__init__(forward_func)
-        self.gradient_func = _weights
+        self.gradient_func: Callable[..., tuple[Tensor, ...]] = _weights
         self.rules = rules
         self.strict = strict
         self._multiply_by_inputs = multiply_by_inputs
@@ -157,15 +158,14 @@ class InstanceWiseLinearization(GradientAttribution):
         leaves, constants = leaves_of(points), constants_of(additional_forward_args)
         forward = frozen(self.forward_func, rules=self.rules, strict=self.strict)
         weights = self.gradient_func(forward, leaves, target, constants)
-        attributions = self._attributions(weights, points)
-        if not isinstance(inputs, tuple):
-            attributions = attributions[0]
+        terms = self._attributions(weights, points)
+        attributions = terms if isinstance(inputs, tuple) else terms[0]
         if not (return_convergence_delta or return_bias):
             return attributions
         bias = self._bias(inputs, target, constants)
-        results = [attributions]
+        results: list[Any] = [attributions]
         if return_convergence_delta:
-            results.append(self._delta(attributions, bias, points, target, constants))
+            results.append(self._delta(terms, bias, points, target, constants))
         if return_bias:
             results.append(bias)
         return tuple(results)
@@ -201,7 +201,8 @@ class InstanceWiseLinearization(GradientAttribution):
         check_inputs(points)
         constants = constants_of(additional_forward_args)
         bias = self._bias(end_point, target, constants)
-        return self._delta(attributions, bias, points, target, constants)
+        terms = attributions if isinstance(attributions, tuple) else (attributions,)
+        return self._delta(terms, bias, points, target, constants)
 
     def has_convergence_delta(self) -> bool:
         """True: the delta is measured against the plain network."""
@@ -234,16 +235,15 @@ class InstanceWiseLinearization(GradientAttribution):
 
     def _delta(
         self,
-        attributions: Any,
+        terms: tuple[Tensor, ...],
         bias: Tensor,
         points: tuple[Tensor, ...],
         target: Any,
         constants: tuple[Any, ...],
     ) -> Tensor:
-        terms = attributions if isinstance(attributions, tuple) else (attributions,)
         if not self.multiplies_by_inputs:
             terms = tuple(t * point for t, point in zip(terms, points, strict=True))
-        total = sum(term.flatten(1).sum(1) for term in terms)
+        total = torch.stack([term.flatten(1).sum(1) for term in terms]).sum(0)
         value = select(plain_forward(self.forward_func, leaves_of(points), constants), target)
         return (total + bias - value).detach()
 
@@ -259,7 +259,7 @@ def _weights(
 ) -> tuple[Tensor, ...]:
     """W of the target, with the signature Captum's neuron methods replace."""
     with torch.inference_mode(False), torch.enable_grad():
-        outputs = _run_forward(forward_fn, inputs, None, additional_forward_args)
+        outputs: Any = _run_forward(forward_fn, inputs, None, additional_forward_args)
         check_output(outputs)
         check_batch(outputs, inputs)
         check_finite(outputs, "The output of forward_func")

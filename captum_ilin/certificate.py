@@ -10,7 +10,6 @@ All outputs are tested at once, combined by one fixed random vector u.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -23,6 +22,8 @@ from captum_ilin.diagnosis import first_inexact_op
 from captum_ilin.errors import NotExactError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from captum_ilin.affine import AffineMap
 
 __all__ = ["Certificate", "certify", "fixed_random_like", "require_exact", "tolerance_for"]

@@ -46,7 +46,7 @@ def check_forward_func(forward_func: Any) -> None:
         raise _opaque("forward_func", forward_func)
     for root in modules_of(forward_func):
         for name, module in root.named_modules():
-            if isinstance(module, (torch.jit.ScriptModule, torch.jit.TracedModule)):
+            if isinstance(module, torch.jit.ScriptModule):
                 raise _opaque(f"the module {name!r}" if name else "the model", module)
 
 

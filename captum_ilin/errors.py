@@ -6,7 +6,10 @@ expect. Messages say what happened, where, why, and what to do, in that order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "DuplicateRuleError",

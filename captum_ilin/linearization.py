@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from captum_ilin.ruletable import RuleTable
 
 __all__ = ["constants_of", "frozen", "leaves_of", "linearize"]
-
-_Forward = TypeVar("_Forward", bound="Callable[..., Any]")
 
 
 def linearize(
@@ -63,7 +61,8 @@ def linearize(
     Source: Li et al. 2023, arXiv 2310.16295.
 
     >>> import torch
-    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.GELU(), torch.nn.Linear(4, 2))
+    >>> nn = torch.nn
+    >>> model = nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.Linear(4, 2))
     >>> x = torch.randn(5, 3)
     >>> affine_map = linearize(model, x)
     >>> w, b = affine_map.weight(target=1), affine_map.bias(target=1)
@@ -115,17 +114,18 @@ def frozen(
     """
     check_forward_func(forward_func)
 
-    @_with_signature_of(forward_func)
     def frozen_forward(*args: Any, **kwargs: Any) -> Tensor:
         active = [tensor for tensor in tensors((args, kwargs)) if tensor.requires_grad]
         return _run(forward_func, args, kwargs, Freezing(rules, strict=strict), active)
 
-    return frozen_forward
+    return _like(forward_func, frozen_forward)
 
 
-def _with_signature_of(forward_func: Callable[..., Any]) -> Callable[[_Forward], _Forward]:
+def _like(forward_func: Callable[..., Any], function: Callable[..., Tensor]) -> Any:
     """Functions keep their parameters: Captum calls one that has none with no arguments."""
-    return functools.wraps(forward_func) if inspect.isroutine(forward_func) else lambda f: f
+    if inspect.isroutine(forward_func):
+        return functools.update_wrapper(function, forward_func)
+    return function
 
 
 def _run(
@@ -146,7 +146,7 @@ def _run(
         outputs = forward_func(*entered_args, **entered_kwargs)
     warn_of_unregistered(freezing.unregistered)
     check_output(outputs)
-    return outputs  # type: ignore[no-any-return]
+    return outputs
 
 
 def leaves_of(points: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

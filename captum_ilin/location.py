@@ -51,16 +51,14 @@ class Locator:
         if innermost is None:
             return ""
         if id(innermost) not in self._paths:
-            outermost = innermost
-            for outermost in modules:
-                pass
-            self._name(outermost)
+            self._name(list(modules)[-1:] or [innermost])
         return self._paths.get(id(innermost), type(innermost).__name__)
 
-    def _name(self, root: nn.Module) -> None:
-        self._roots.append(root)
-        for name, module in root.named_modules():
-            self._paths.setdefault(id(module), name)
+    def _name(self, roots: list[nn.Module]) -> None:
+        self._roots += roots
+        for root in roots:
+            for name, module in root.named_modules():
+                self._paths.setdefault(id(module), name)
 
 
 def _running(frame: FrameType | None) -> Iterator[nn.Module]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from torch import Tensor
 from torch.overrides import resolve_name
 
 from captum_ilin.activity import copied
 from captum_ilin.errors import DuplicateRuleError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Kind", "Op", "Rule", "RuleTable", "op_name"]
 

@@ -162,7 +162,7 @@ class _Attach(torch.autograd.Function):
     """The values of a local graph, with its slope, in the graph of the whole network."""
 
     @staticmethod
-    def forward(  # type: ignore[override]  # torch types it as (*args, **kwargs)
+    def forward(
         ctx: Any, graph: _LocalGraph, share: float, *variables: Tensor
     ) -> tuple[Tensor, ...]:
         ctx.graph, ctx.share = graph, share

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from captum_ilin.errors import IlinWarning
+if TYPE_CHECKING:
+    from captum_ilin.errors import IlinWarning
 
 __all__ = ["warn"]
 

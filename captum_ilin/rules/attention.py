@@ -90,14 +90,14 @@ def held_pattern(
     query, key = hold(query), hold(key)
     if enable_gqa:
         key, value = _repeated(key, query), _repeated(value, query)
-    return _HeldPattern.apply(query, key, value, attn_mask, is_causal, scale)  # type: ignore[no-any-return]
+    return _HeldPattern.apply(query, key, value, attn_mask, is_causal, scale)
 
 
 class _HeldPattern(torch.autograd.Function):
     """The fused kernel's value; backward A0^T u, the pattern computed again to save memory."""
 
     @staticmethod
-    def forward(  # type: ignore[override]  # torch types it as (*args, **kwargs)
+    def forward(
         ctx: Any,
         query: Tensor,
         key: Tensor,
@@ -113,7 +113,7 @@ class _HeldPattern(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
         query, key, attn_mask = ctx.saved_tensors
         with torch.no_grad():
             pattern = _pattern(query, key, attn_mask, ctx.is_causal, ctx.scale)
@@ -187,14 +187,12 @@ def multi_head_attention_forward(
         if key_padding_mask is not None:
             key_padding_mask = key_padding_mask.unsqueeze(0)
     length, batch, width = query.shape
-    weights = (
-        (q_proj_weight, k_proj_weight, v_proj_weight)
-        if use_separate_proj_weight
-        else in_proj_weight.chunk(3)  # type: ignore[union-attr]
-    )
+    weights: Any = (q_proj_weight, k_proj_weight, v_proj_weight)
+    if in_proj_weight is not None and not use_separate_proj_weight:
+        weights = in_proj_weight.chunk(3)
     biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
     q, k, v = (
-        F.linear(tensor, weight, bias)  # type: ignore[arg-type]
+        F.linear(tensor, weight, bias)
         for tensor, weight, bias in zip((query, key, value), weights, biases, strict=True)
     )
     mask = _joint_mask(attn_mask, key_padding_mask, batch, num_heads, query)

@@ -79,14 +79,14 @@ def _layer_norm_of_input(
         return centred if bias is None else centred + bias
     shape = list(normalized_shape)
     value, _, inverse = torch.native_layer_norm(input.detach(), shape, weight, bias, eps)
-    return _FusedLayerNorm.apply(input, weight, hold(inverse.to(input.dtype)), value, dims)  # type: ignore[no-any-return]
+    return _FusedLayerNorm.apply(input, weight, hold(inverse.to(input.dtype)), value, dims)
 
 
 class _FusedLayerNorm(torch.autograd.Function):
     """The fused kernel's value; backward (u · weight · rstd0), centred."""
 
     @staticmethod
-    def forward(  # type: ignore[override]  # torch types it as (*args, **kwargs)
+    def forward(
         ctx: Any,
         input: Tensor,
         weight: Tensor | None,
@@ -99,7 +99,7 @@ class _FusedLayerNorm(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
         weight, inverse = ctx.saved_tensors
         scaled = vector if weight is None else vector * weight
         scaled = scaled * inverse
@@ -230,7 +230,7 @@ def batch_norm_tangent(
     if training:
         _warn_of_batch_statistics()
         running_mean = running_var = None
-    return tangent(  # type: ignore[no-any-return]
+    return tangent(
         F.batch_norm, input, running_mean, running_var, weight, bias, training, momentum, eps
     )
 
@@ -249,7 +249,7 @@ def instance_norm_tangent(
     """The tangent of instance norm; running statistics are read, never updated."""
     if use_input_stats:
         running_mean = running_var = None
-    return tangent(  # type: ignore[no-any-return]
+    return tangent(
         F.instance_norm,
         input,
         running_mean,

@@ -230,7 +230,7 @@ def alpha_dropout(
     if not training or p == 0.0:
         return input
     _warn_of_dropout()
-    return tangent(torch.alpha_dropout, input, p, True)  # type: ignore[no-any-return]
+    return tangent(torch.alpha_dropout, input, p, True)
 
 
 def _warn_of_dropout() -> None:

@@ -150,8 +150,8 @@ def square(input: Tensor) -> Tensor:
 def pow(input: Any, exponent: Any) -> Tensor:
     """A constant power of at least one: secant z^(p−1) · z. Any other: tangent."""
     if hold(lambda: _is_secant_power(input, exponent)):
-        return input * hold(torch.pow, input, exponent - 1)  # type: ignore[no-any-return]
-    return tangent(torch.pow, input, exponent)  # type: ignore[no-any-return]
+        return input * hold(torch.pow, input, exponent - 1)
+    return tangent(torch.pow, input, exponent)
 
 
 def _is_secant_power(input: Any, exponent: Any) -> bool:
@@ -161,7 +161,7 @@ def _is_secant_power(input: Any, exponent: Any) -> bool:
 @RULES.freezes(Tensor.__rpow__)
 def rpow(input: Tensor, other: Any) -> Tensor:
     """other ** input: tangent."""
-    return tangent(torch.pow, other, input)  # type: ignore[no-any-return]
+    return tangent(torch.pow, other, input)
 
 
 # Outputs that act as gates: tangent when they are the value.
@@ -233,22 +233,22 @@ _tangent(F.pairwise_distance)
 
 @RULES.decomposes(F.silu)
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    return _nn.silu_(input) if inplace else _nn.silu(input)  # type: ignore[no-any-return]
+    return _nn.silu_(input) if inplace else _nn.silu(input)
 
 
 @RULES.decomposes(F.hardswish)
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    return _nn.hardswish_(input) if inplace else _nn.hardswish(input)  # type: ignore[no-any-return]
+    return _nn.hardswish_(input) if inplace else _nn.hardswish(input)
 
 
 @RULES.decomposes(F.mish)
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    return _nn.mish_(input) if inplace else _nn.mish(input)  # type: ignore[no-any-return]
+    return _nn.mish_(input) if inplace else _nn.mish(input)
 
 
 @RULES.decomposes(F.elu)
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    return _nn.elu_(input, alpha) if inplace else _nn.elu(input, alpha)  # type: ignore[no-any-return]
+    return _nn.elu_(input, alpha) if inplace else _nn.elu(input, alpha)
 
 
 @RULES.decomposes(F.celu)

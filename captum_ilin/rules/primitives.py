@@ -62,7 +62,7 @@ def split(op: Callable[..., Tensor], *factors: Any, flowing: list[int]) -> Tenso
     positions = [
         sum(isinstance(factor, Tensor) for factor in factors[:position]) for position in flowing
     ]
-    return linearized(op, factors, {}, positions, share=1 / len(flowing))  # type: ignore[no-any-return]
+    return linearized(op, factors, {}, positions, share=1 / len(flowing))
 
 
 def _flowing(factors: tuple[Any, ...]) -> list[int]:

@@ -114,7 +114,7 @@ def _convolution(op: Any, dims: int) -> None:
         input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Tensor:
         if not is_active_factor(weight):
-            return op(input, weight, bias, *args, **kwargs)  # type: ignore[no-any-return]
+            return op(input, weight, bias, *args, **kwargs)
         result = product(lambda i, w: op(i, w, None, *args, **kwargs), input, weight)
         return result if bias is None else result + bias.view(-1, *([1] * dims))
 
@@ -179,12 +179,12 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """a/b, an active denominator held unless it is the only active one or a gate ties."""
     if rounding_mode is not None:
-        return hold(torch.div, input, other, rounding_mode=rounding_mode)  # type: ignore[no-any-return]
+        return hold(torch.div, input, other, rounding_mode=rounding_mode)
     treatment = hold(lambda: _quotient_kind(input, other))
     if treatment == "numerator":
         return torch.div(input, other)
     if treatment == "denominator":
-        return tangent(torch.div, input, other)  # type: ignore[no-any-return]
+        return tangent(torch.div, input, other)
     if treatment == "held":
         return torch.div(input, hold(other))
     inverse = tangent(torch.reciprocal, other)

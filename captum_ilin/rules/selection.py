@@ -66,7 +66,7 @@ def _piecewise(
 def _piecewise_write(op: Op, op_: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if is_taped():
         return input.copy_(tangent(op, copied(input), *args, **kwargs))
-    return op_(input, *args, **kwargs)  # type: ignore[no-any-return]
+    return op_(input, *args, **kwargs)
 
 
 _piecewise(_nn.relu6, inplace=(_nn.relu6_,))
@@ -123,12 +123,12 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 @RULES.decomposes(F.leaky_relu)
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     op = _nn.leaky_relu_ if inplace else _nn.leaky_relu
-    return op(input, negative_slope)  # type: ignore[no-any-return]
+    return op(input, negative_slope)
 
 
 @RULES.decomposes(F.relu6)
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    return _nn.relu6_(input) if inplace else _nn.relu6(input)  # type: ignore[no-any-return]
+    return _nn.relu6_(input) if inplace else _nn.relu6(input)
 
 
 @RULES.decomposes(F.hardtanh)
@@ -136,12 +136,12 @@ def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
     op = _nn.hardtanh_ if inplace else _nn.hardtanh
-    return op(input, min_val, max_val)  # type: ignore[no-any-return]
+    return op(input, min_val, max_val)
 
 
 @RULES.decomposes(F.hardsigmoid)
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    return _nn.hardsigmoid_(input) if inplace else _nn.hardsigmoid(input)  # type: ignore[no-any-return]
+    return _nn.hardsigmoid_(input) if inplace else _nn.hardsigmoid(input)
 
 
 @RULES.decomposes(F.threshold)
@@ -160,11 +160,9 @@ def rrelu(
 ) -> Tensor:
     if training:
         warn(TrainingModeWarning, "rrelu ran in training mode: its slopes are drawn by chance.")
-        op = torch.rrelu_ if inplace else torch.rrelu
-        return op(input, lower, upper, True)
-    slope = (lower + upper) / 2
-    op = _nn.leaky_relu_ if inplace else _nn.leaky_relu
-    return op(input, slope)
+        draw = torch.rrelu_ if inplace else torch.rrelu
+        return draw(input, lower, upper, True)
+    return leaky_relu(input, (lower + upper) / 2, inplace)
 
 
 RULES.runs(Kind.LINEAR, torch.rrelu, inplace=(torch.rrelu_,))

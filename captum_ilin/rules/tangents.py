@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from captum_ilin.activity import copied
 from captum_ilin.ruletable import Kind, Op, Rule, RuleTable
 from captum_ilin.tangent import tangent
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["tangents_of"]
 
