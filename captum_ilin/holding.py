@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from captum_ilin.errors import NotExactError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -25,16 +27,36 @@ class Tape:
     """What one call of one rule held, in order."""
 
     def __init__(self) -> None:
-        self.held: list[Any] = []
+        self.held: list[_Held] = []
         self.position: int | None = None  # None while recording
 
     def next(self, compute: Callable[[], Any]) -> Any:
         """Record what ``compute`` returns, or hand back what was recorded."""
         if self.position is None:
-            self.held.append(compute())
-            return self.held[-1]
+            self.held.append(_Held(compute()))
+            return self.held[-1].value
         self.position += 1
-        return self.held[self.position - 1]
+        return self.held[self.position - 1].unchanged()
+
+
+class _Held:
+    """A held value, and the versions of its tensors when it was held."""
+
+    def __init__(self, value: Any) -> None:
+        self.value, self._versions = value, _versions(value)
+
+    def unchanged(self) -> Any:
+        if _versions(self.value) != self._versions:
+            raise NotExactError(
+                "A value that a rule held was overwritten in place later in the forward "
+                "function, so the bias cannot be read. Write to a new tensor instead."
+            )
+        return self.value
+
+
+def _versions(value: Any) -> list[int]:
+    values = value if isinstance(value, list) else [value]
+    return [v._version for v in values if isinstance(v, Tensor) and not v.is_inference()]
 
 
 _tape: ContextVar[Tape | None] = ContextVar("captum_ilin_tape", default=None)

@@ -7,19 +7,21 @@ copies, so the map is affine for good, in the backward pass and in the backward 
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from captum_ilin.activity import is_active
+from captum_ilin.activity import copied, is_active
 from captum_ilin.arguments import mapped, substituted, tensors
 from captum_ilin.holding import hold, is_replaying, is_taped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["linearized", "piecewise", "tangent"]
+__all__ = ["linearized", "piecewise", "tangent", "written_tangent"]
 
 
 def tangent(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -45,6 +47,15 @@ def piecewise(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     only a tape needs the piece spelled out.
     """
     return tangent(op, *args, **kwargs) if is_taped() else op(*args, **kwargs)
+
+
+def written_tangent(op: Callable[..., Any], input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """``tangent`` of an op that writes its result into its first argument."""
+
+    def out_of_place(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return op(input.clone(), *args, **kwargs)
+
+    return input.copy_(tangent(out_of_place, copied(input), *args, **kwargs))
 
 
 def linearized(
@@ -97,17 +108,15 @@ def _bound(
 class _LocalGraph:
     """The autograd graph of one op on detached copies of its active arguments."""
 
-    def __init__(self, call: Callable[[list[Tensor]], Any], points: list[Tensor]) -> None:
+    def __init__(self, call: Callable[[Sequence[Tensor]], Any], points: list[Tensor]) -> None:
         with torch.enable_grad():
             self.leaves = [point.detach().requires_grad_() for point in points]
             self.result = call(self.leaves)
+        self.call = call
         self.outputs = tensors(self.result)
-        self.smooth = [output for output in self.outputs if output.requires_grad]
 
-    def vjp(
-        self, vectors: list[Tensor | None], create_graph: bool
-    ) -> tuple[Tensor | None, ...]:
-        """Jᵀu, itself linear in u when ``create_graph``."""
+    def vjp(self, vectors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+        """Jᵀu."""
         pairs = [
             (output, vector)
             for output, vector in zip(self.outputs, vectors, strict=True)
@@ -117,29 +126,47 @@ class _LocalGraph:
             return (None,) * len(self.leaves)
         outputs, used = zip(*pairs, strict=True)
         return torch.autograd.grad(
-            outputs,
-            self.leaves,
-            used,
-            create_graph=create_graph,
-            retain_graph=True,
-            allow_unused=True,
+            outputs, self.leaves, used, retain_graph=True, allow_unused=True
         )
 
-    def jvp(self, steps: list[Tensor]) -> list[Tensor]:
-        """J t, as the derivative of Jᵀu with respect to u."""
+    def jvp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """J t for each output, None for one without slope."""
+        try:
+            return self._jvp_of_vjp(steps)
+        except RuntimeError:  # the op has no second derivative
+            return self._forward_jvp(steps)
+
+    def _jvp_of_vjp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The derivative of Jᵀu with respect to u."""
+        smooth = [output for output in self.outputs if output.requires_grad]
         with torch.enable_grad():
-            vectors = [torch.zeros_like(o).requires_grad_() for o in self.smooth]
+            vectors = [torch.zeros_like(output).requires_grad_() for output in smooth]
             pulled = torch.autograd.grad(
-                self.smooth, self.leaves, vectors, create_graph=True, allow_unused=True
+                smooth, self.leaves, vectors, create_graph=True, allow_unused=True
             )
-            pairs = [(p, t) for p, t in zip(pulled, steps, strict=True) if p is not None]
-            if not any(p.requires_grad for p, _ in pairs):
-                return [torch.zeros_like(o) for o in self.smooth]
+            pairs = [
+                (pull, step)
+                for pull, step in zip(pulled, steps, strict=True)
+                if pull is not None and pull.requires_grad and step is not None
+            ]
+            if not pairs:
+                return [None] * len(self.outputs)
             along, directions = zip(*pairs, strict=True)
-            moved = torch.autograd.grad(along, vectors, directions, allow_unused=True)
+            moves = iter(torch.autograd.grad(along, vectors, directions, allow_unused=True))
+        return [next(moves) if output.requires_grad else None for output in self.outputs]
+
+    def _forward_jvp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The same by forward-mode differentiation."""
+        with forward_ad.dual_level(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch's own decompositions
+            duals = [
+                leaf.detach() if step is None else forward_ad.make_dual(leaf.detach(), step)
+                for leaf, step in zip(self.leaves, steps, strict=True)
+            ]
+            moves = [forward_ad.unpack_dual(o).tangent for o in tensors(self.call(duals))]
         return [
-            torch.zeros_like(output) if move is None else move
-            for output, move in zip(self.smooth, moved, strict=True)
+            move.detach() if move is not None and output.requires_grad else None
+            for output, move in zip(self.outputs, moves, strict=True)
         ]
 
     def with_outputs(self, outputs: Sequence[Tensor]) -> Any:
@@ -147,13 +174,12 @@ class _LocalGraph:
         replacements = iter(outputs)
         return mapped(self.result, lambda _: next(replacements))
 
-    def moved(self, steps: list[Tensor], share: float) -> Any:
+    def moved(self, steps: Sequence[Tensor], share: float) -> Any:
         """y0 + share · J t."""
-        moves = iter(self.jvp(steps))
         return self.with_outputs(
             [
-                output.detach() + share * next(moves) if output.requires_grad else output
-                for output in self.outputs
+                output.detach() if move is None else output.detach() + share * move
+                for output, move in zip(self.outputs, self.jvp(steps), strict=True)
             ]
         )
 
@@ -174,7 +200,21 @@ class _Attach(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *vectors: Tensor | None) -> tuple[Any, ...]:
-        pulled = ctx.graph.vjp(list(vectors), create_graph=torch.is_grad_enabled())
-        if ctx.share != 1.0:
-            pulled = tuple(p if p is None else p * ctx.share for p in pulled)
-        return None, None, *pulled
+        return None, None, *_Pull.apply(ctx.graph, ctx.share, *vectors)
+
+
+class _Pull(torch.autograd.Function):
+    """share · Jᵀu; its own derivative is share · J t, so no second derivative is needed."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, graph: _LocalGraph, share: float, *vectors: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        ctx.graph, ctx.share = graph, share
+        ctx.set_materialize_grads(False)
+        return tuple(None if p is None else p * share for p in graph.vjp(vectors))
+
+    @staticmethod
+    def backward(ctx: Any, *steps: Tensor | None) -> tuple[Any, ...]:
+        moves = ctx.graph.jvp(steps)
+        return None, None, *(None if move is None else move * ctx.share for move in moves)

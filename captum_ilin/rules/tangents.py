@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
-from captum_ilin.activity import copied
 from captum_ilin.ruletable import Kind, Op, Rule, RuleTable
-from captum_ilin.tangent import tangent
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from captum_ilin.tangent import tangent, written_tangent
 
 __all__ = ["tangents_of"]
 
@@ -23,12 +18,5 @@ def tangents_of(table: RuleTable) -> RuleTable:
 def _tangent_rule(op: Op, rule: Rule) -> Rule:
     if rule.kind is not Kind.RULE:
         return rule
-    function = partial(_write_tangent, op) if rule.inplace else partial(tangent, op)
+    function = partial(written_tangent, op) if rule.inplace else partial(tangent, op)
     return Rule(function, Kind.RULE, rule.name, rule.rank, rule.inplace)
-
-
-def _write_tangent(op: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    def out_of_place(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return op(input.clone(), *args, **kwargs)
-
-    return input.copy_(tangent(out_of_place, copied(input), *args, **kwargs))
