@@ -15,25 +15,27 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch.autograd.graph import Node
 
-__all__ = ["Activity", "copied", "gate_rank", "is_active", "tracking"]
+__all__ = ["Activity", "copied", "first_time", "gate_rank", "is_active", "tracking"]
 
 
 class Activity:
     """The marks of one frozen run.
 
-    ``foreign`` collects the nodes made by code that no op call announced, such as a custom
+    ``foreign`` collects values made by code that no op call announced, such as a custom
     ``autograd.Function``.
     """
 
     def __init__(self) -> None:
         self._key = object()
-        self.foreign: list[Node] = []
+        self.foreign: list[Tensor] = []
+        self.said: set[str] = set()
 
     def mark(self, value: Tensor, rank: int = 0) -> None:
         """Mark ``value`` as active, and with it the tensor it is a view of."""
@@ -66,9 +68,24 @@ class Activity:
             type(found).__name__ == "CopySlices" for found in unmarked
         )
         if not rewritten:
-            self.foreign.append(node)
+            self.foreign.append(value)
         self.mark(value)
         return 0
+
+    def sources(self, value: Tensor) -> list[GradientEdge]:
+        """The marked edges that a foreign value was made from."""
+        edges, seen, stack = [], set(), [value.grad_fn]
+        while stack:
+            node = stack.pop()
+            for parent, number in () if node is None else node.next_functions:
+                if parent is None or (parent, number) in seen:
+                    continue
+                seen.add((parent, number))
+                if self._key in _marks(parent):
+                    edges.append(GradientEdge(parent, number))
+                else:
+                    stack.append(parent)
+        return edges
 
     def _unmarked_ancestors(self, node: Node) -> list[Node] | None:
         """Unmarked nodes between ``node`` and the first marked ones; None if none is marked."""
@@ -129,3 +146,13 @@ def copied(value: Tensor) -> Tensor:
     if activity is not None and rank is not None:
         activity.mark(copy, rank)
     return copy
+
+
+def first_time(message: str) -> bool:
+    """Whether the current run has not said ``message`` yet; always True outside a run."""
+    activity = _current.get()
+    if activity is None:
+        return True
+    known = message in activity.said
+    activity.said.add(message)
+    return not known

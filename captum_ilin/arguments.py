@@ -77,6 +77,15 @@ class Arguments:
             return tensor
         return tensor.detach() if tensor.requires_grad else tensor
 
+    def replace(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Replace every tensor among the arguments by ``function`` of it."""
+        self.args, self.kwargs = mapped((self.args, self.kwargs), function)
+
+    def active(self) -> list[Tensor]:
+        """The active tensors among the arguments."""
+        found = tensors((self.args, self.kwargs))
+        return [tensor for tensor in found if self._activity.rank(tensor) is not None]
+
     def detached(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with every tensor detached."""
         everything = (self.args, self.kwargs)

@@ -266,7 +266,7 @@ def _weights(
         return input_gradients(
             select(outputs, target_ind),
             inputs,
-            forward_func=forward_fn,
+            forward_func=getattr(forward_fn, "__wrapped__", forward_fn),
             constants=mapped(additional_forward_args, Tensor.detach),
             retain_graph=False,
         )

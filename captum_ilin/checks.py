@@ -15,6 +15,7 @@ from captum_ilin.errors import (
     OpaqueModuleError,
     OutputShapeError,
     UnregisteredOpWarning,
+    without_derivative,
     without_rule,
 )
 from captum_ilin.sideeffects import modules_of
@@ -123,7 +124,9 @@ def check_batch(outputs: Tensor, inputs: tuple[Tensor, ...]) -> None:
         )
 
 
-def warn_of_unregistered(unregistered: Counter[Site]) -> None:
-    """One warning for all ops without a rule."""
+def warn_of_unregistered(unregistered: Counter[Site], held: Counter[Site]) -> None:
+    """One warning for all ops without a rule, and one for those without a derivative."""
     if unregistered:
         warn(UnregisteredOpWarning, without_rule(list(unregistered)))
+    if held:
+        warn(UnregisteredOpWarning, without_derivative(list(held)))

@@ -119,3 +119,13 @@ def without_rule(sites: Sequence[object]) -> str:
         "chose. Add a rule: `linearize(..., rules=DEFAULT_RULES | {op: rule})`, where rule "
         "has the op's own signature and passes what it freezes through `hold`."
     )
+
+
+def without_derivative(sites: Sequence[object]) -> str:
+    """The message about ops that have neither a rule nor a derivative."""
+    names = ", ".join(str(site) for site in sites)
+    return (
+        f"No derivative for: {names}. Its result is held constant, so what reaches the output "
+        "through it counts as bias. Add a rule if it should flow: `linearize(..., "
+        "rules=DEFAULT_RULES | {op: rule})`."
+    )

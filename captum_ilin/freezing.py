@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from captum_ilin.activity import Activity, tracking
-from captum_ilin.arguments import Arguments, tensors
+from captum_ilin.arguments import Arguments, mapped, tensors
 from captum_ilin.errors import UnregisteredOpError, without_rule
+from captum_ilin.foreign import ForeignValues
 from captum_ilin.holding import is_replaying
 from captum_ilin.location import Locator, Site
 from captum_ilin.ruletable import Kind, Op, Rule, RuleTable, op_name
-from captum_ilin.tangent import tangent
+from captum_ilin.tangent import tangent, written_tangent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ class Freezing(TorchFunctionMode):
         order: how many ops with an active argument were treated so far; the number of the
             current one.
         unregistered: where an op without a rule was called, and how often.
+        held: where an op without a rule and without a derivative was called.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Freezing(TorchFunctionMode):
         self.activity = Activity()
         self.order = 0
         self.unregistered: Counter[Site] = Counter()
+        self.held: Counter[Site] = Counter()
+        self._foreign = ForeignValues()
         self._locator = Locator()
 
     @contextmanager
@@ -83,9 +87,13 @@ class Freezing(TorchFunctionMode):
             return func(*args, **kwargs)
         arguments = Arguments(self.activity, args, kwargs)
         if self.activity.foreign:
-            self._report_foreign()
+            self._freeze_foreign()
+        if self._foreign and not (rule is not None and rule.inplace):
+            arguments.replace(self._foreign.stand_in)
         if not arguments.ranks:
             return func(*arguments.args, **arguments.kwargs)
+        if not torch.is_grad_enabled():
+            self._foreign.note_used(arguments.active())
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
             return self._decompose(rule, arguments)
         self.order += 1
@@ -119,21 +127,44 @@ class Freezing(TorchFunctionMode):
             for value in tensors(result):
                 self.activity.mark(value, rank)
 
+    def finish(self, outputs: Any) -> Any:
+        """The outputs, those frozen that no op call has seen."""
+        for output in tensors(outputs):
+            self.activity.rank(output)
+        self._freeze_foreign()
+        return mapped(outputs, self._foreign.stand_in) if self._foreign else outputs
+
     def _tangent_of(self, op: Op) -> Rule:
-        """What is done with an op without a rule: its tangent, and a report."""
+        """What is done with an op without a rule: its tangent, and a report.
+
+        PyTorch ends the name of an op that writes into its first argument in one underscore.
+        """
         name = op_name(op)
+        writes = name.endswith("_") and not name.endswith("__")
 
         def rule(*args: Any, **kwargs: Any) -> Any:
-            result = tangent(op, *args, **kwargs)
-            if not is_replaying() and any(map(_is_real, tensors(result))):
-                self._report(name)
+            result = (written_tangent if writes else tangent)(op, *args, **kwargs)
+            if not is_replaying():
+                self._report_op(name, [v for v in tensors(result) if _is_real(v)])
             return result
 
-        return Rule(rule, Kind.RULE, name)
+        return Rule(rule, Kind.RULE, name, inplace=writes)
 
-    def _report_foreign(self) -> None:
-        for node in self.activity.foreign:
-            self._report(node.name())
+    def _report_op(self, name: str, values: list[Tensor]) -> None:
+        if any(value.requires_grad for value in values) or not torch.is_grad_enabled():
+            self._report(name)
+        elif values:
+            self.held[Site(self._locator.path(), name)] += 1
+
+    def _freeze_foreign(self) -> None:
+        """Replace values that no op call announced by their tangents, and report them."""
+        for value in self.activity.foreign:
+            name = "" if value.grad_fn is None else value.grad_fn.name()
+            self._report(name)
+            tangent, graph = self._foreign.freeze(value, self.activity.sources(value))
+            self.activity.mark(tangent)
+            if self.ledger is not None:
+                self.ledger.note(self._locator.path(), name, tangent, graph.constants)
         self.activity.foreign.clear()
 
     def _report(self, op: str) -> None:

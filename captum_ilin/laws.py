@@ -93,7 +93,8 @@ def check_affine_map(affine_map: AffineMap, *, tolerance: float | None = None) -
 
     >>> import torch
     >>> from captum_ilin import check_affine_map, linearize
-    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    >>> nn = torch.nn
+    >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     >>> certificate = check_affine_map(linearize(model, torch.randn(3, 3)))
     >>> certificate.rules
     'DEFAULT_RULES'

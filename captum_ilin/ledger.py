@@ -21,6 +21,8 @@ from captum_ilin.holding import Tape, recording, replaying
 from captum_ilin.location import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from captum_ilin.arguments import Arguments
     from captum_ilin.ruletable import Rule
 
@@ -33,7 +35,7 @@ class Entry:
 
     site: Site
     edges: list[GradientEdge]
-    _constants: _Replay | _WriteReplay
+    _constants: Callable[[], list[Tensor]]
 
     def constants(self) -> list[Tensor]:
         """c for each output edge, shaped like that output."""
@@ -59,13 +61,20 @@ class Ledger:
             results = tensors(result)
             replay.positions = [i for i, v in enumerate(results) if v.requires_grad]
             outputs = [results[position] for position in replay.positions]
-            constants: _Replay | _WriteReplay = replay
+            constants: Callable[[], list[Tensor]] = replay
         else:
             outputs, constants = [write.base], _WriteReplay(write, replay)
         if outputs and outputs[0].requires_grad:
             edges = [get_gradient_edge(output) for output in outputs]
             self.entries.append(Entry(self._site(module, rule.name), edges, constants))
         return result
+
+    def note(
+        self, module: str, op: str, value: Tensor, constants: Callable[[], list[Tensor]]
+    ) -> None:
+        """Note the constant of a value that no op call announced."""
+        site = self._site(module, op)
+        self.entries.append(Entry(site, [get_gradient_edge(value)], constants))
 
     def _site(self, module: str, op: str) -> Site:
         site = Site(module, op)

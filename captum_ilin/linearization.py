@@ -124,7 +124,8 @@ def frozen(
 def _like(forward_func: Callable[..., Any], function: Callable[..., Tensor]) -> Any:
     """Functions keep their parameters: Captum calls one that has none with no arguments."""
     if inspect.isroutine(forward_func):
-        return functools.update_wrapper(function, forward_func)
+        functools.update_wrapper(function, forward_func)
+    vars(function)["__wrapped__"] = forward_func
     return function
 
 
@@ -144,7 +145,8 @@ def _run(
     entered_args, entered_kwargs = mapped((args, kwargs), enter)
     with buffers_kept(forward_func), freezing.run():
         outputs = forward_func(*entered_args, **entered_kwargs)
-    warn_of_unregistered(freezing.unregistered)
+    outputs = freezing.finish(outputs)
+    warn_of_unregistered(freezing.unregistered, freezing.held)
     check_output(outputs)
     return outputs
 

@@ -21,7 +21,9 @@ from captum_ilin.holding import hold, is_replaying, is_taped
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["linearized", "piecewise", "tangent", "written_tangent"]
+    from torch.autograd.graph import GradientEdge
+
+__all__ = ["LocalGraph", "attached", "linearized", "piecewise", "tangent", "written_tangent"]
 
 
 def tangent(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -73,12 +75,12 @@ def linearized(
     flat = tensors((args, kwargs))
     variables = [flat[position] for position in positions]
     points = hold(lambda: [variable.detach() for variable in variables])
-    graph = _LocalGraph(_bound(op, args, kwargs, positions), points)
+    graph = LocalGraph(_bound(op, args, kwargs, positions), points)
     if is_replaying():
         return graph.moved(list(map(_step, variables, points)), share)
     if not any(output.requires_grad for output in graph.outputs):
         return graph.result
-    return graph.with_outputs(_Attach.apply(graph, share, *variables))
+    return graph.with_outputs(attached(graph, variables, share))
 
 
 def _step(variable: Tensor, point: Tensor) -> Tensor:
@@ -95,24 +97,26 @@ def _bound(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     positions: list[int],
-) -> Callable[[list[Tensor]], Any]:
+) -> Callable[[Sequence[Tensor]], Any]:
     """``op`` as a function of the tensors at ``positions`` alone."""
 
-    def call(values: list[Tensor]) -> Any:
+    def call(values: Sequence[Tensor]) -> Any:
         full_args, full_kwargs = substituted((args, kwargs), positions, values)
         return op(*full_args, **full_kwargs)
 
     return call
 
 
-class _LocalGraph:
+class LocalGraph:
     """The autograd graph of one op on detached copies of its active arguments."""
 
     def __init__(self, call: Callable[[Sequence[Tensor]], Any], points: list[Tensor]) -> None:
         with torch.enable_grad():
-            self.leaves = [point.detach().requires_grad_() for point in points]
-            self.result = call(self.leaves)
+            variables = [point.detach().requires_grad_() for point in points]
+            self.result = call(variables)
         self.call = call
+        self.points = points
+        self.leaves: Sequence[Tensor | GradientEdge] = variables
         self.outputs = tensors(self.result)
 
     def vjp(self, vectors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
@@ -142,7 +146,12 @@ class _LocalGraph:
         with torch.enable_grad():
             vectors = [torch.zeros_like(output).requires_grad_() for output in smooth]
             pulled = torch.autograd.grad(
-                smooth, self.leaves, vectors, create_graph=True, allow_unused=True
+                smooth,
+                self.leaves,
+                vectors,
+                create_graph=True,
+                retain_graph=True,
+                allow_unused=True,
             )
             pairs = [
                 (pull, step)
@@ -160,8 +169,8 @@ class _LocalGraph:
         with forward_ad.dual_level(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch's own decompositions
             duals = [
-                leaf.detach() if step is None else forward_ad.make_dual(leaf.detach(), step)
-                for leaf, step in zip(self.leaves, steps, strict=True)
+                point if step is None else forward_ad.make_dual(point, step)
+                for point, step in zip(self.points, steps, strict=True)
             ]
             moves = [forward_ad.unpack_dual(o).tangent for o in tensors(self.call(duals))]
         return [
@@ -184,12 +193,19 @@ class _LocalGraph:
         )
 
 
+def attached(
+    graph: LocalGraph, variables: Sequence[Tensor], share: float = 1.0
+) -> tuple[Tensor, ...]:
+    """The graph's outputs as functions of ``variables``: its values, its slope times share."""
+    return _Attach.apply(graph, share, *variables)
+
+
 class _Attach(torch.autograd.Function):
     """The values of a local graph, with its slope, in the graph of the whole network."""
 
     @staticmethod
     def forward(
-        ctx: Any, graph: _LocalGraph, share: float, *variables: Tensor
+        ctx: Any, graph: LocalGraph, share: float, *variables: Tensor
     ) -> tuple[Tensor, ...]:
         ctx.graph, ctx.share = graph, share
         ctx.set_materialize_grads(False)
@@ -208,7 +224,7 @@ class _Pull(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, graph: _LocalGraph, share: float, *vectors: Tensor | None
+        ctx: Any, graph: LocalGraph, share: float, *vectors: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         ctx.graph, ctx.share = graph, share
         ctx.set_materialize_grads(False)

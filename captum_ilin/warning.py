@@ -7,6 +7,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from captum_ilin.activity import first_time
+
 if TYPE_CHECKING:
     from captum_ilin.errors import IlinWarning
 
@@ -17,7 +19,9 @@ _PASSED_THROUGH = ("torch", "captum", "contextlib")
 
 
 def warn(category: type[IlinWarning], message: str) -> None:
-    """Warn, pointing at the first line outside this package, torch and captum."""
+    """Warn once per frozen run, at the first line outside this package, torch and captum."""
+    if not first_time(message):
+        return
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_inside(frame.f_code.co_filename, frame.f_globals):
         level, frame = level + 1, frame.f_back
