@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from captum_ilin.certificate import Certificate, certify, require_exact
-from captum_ilin.checks import check_batch, check_finite
+from captum_ilin.checks import check_batch
 from captum_ilin.derivatives import input_gradients
 from captum_ilin.errors import NonFiniteError
 from captum_ilin.targets import select
@@ -54,7 +54,6 @@ class AffineMap:
 
     def __post_init__(self) -> None:
         check_batch(self.graph_outputs, self.leaves)
-        check_finite(self.graph_outputs, "The output of forward_func")
 
     def __repr__(self) -> str:
         shapes = ", ".join(str(tuple(leaf.shape)) for leaf in self.leaves)

@@ -16,7 +16,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_ilin.arguments import mapped
-from captum_ilin.checks import check_batch, check_finite, check_inputs, check_output
+from captum_ilin.checks import check_batch, check_inputs, check_output
 from captum_ilin.derivatives import input_gradients, plain_forward
 from captum_ilin.linearization import constants_of, frozen, leaves_of, linearize
 from captum_ilin.rules import DEFAULT_RULES
@@ -262,7 +262,6 @@ def _weights(
         outputs: Any = _run_forward(forward_fn, inputs, None, additional_forward_args)
         check_output(outputs)
         check_batch(outputs, inputs)
-        check_finite(outputs, "The output of forward_func")
         return input_gradients(
             select(outputs, target_ind),
             inputs,

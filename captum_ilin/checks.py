@@ -88,14 +88,17 @@ def _check_input(value: Any, name: str) -> None:
     check_finite(value, name)
 
 
-def check_finite(value: Tensor, name: str) -> None:
-    """No NaN and no infinity."""
-    if not torch.isfinite(value).all():
-        bad = value.numel() - int(torch.isfinite(value).sum())
-        raise NonFiniteError(
-            f"{name} (shape {tuple(value.shape)}) holds {bad} NaN or infinite values, and "
-            "no affine map reaches those. Clean the data, or look for an overflow upstream."
-        )
+def check_finite(value: Tensor, name: str, site: Site | None = None) -> None:
+    """No NaN and no infinity; ``site`` is where they first appeared, if known."""
+    finite = torch.isfinite(value)
+    if finite.all():
+        return
+    where = "" if site is None else f", first made by {site}"
+    raise NonFiniteError(
+        f"{name} (shape {tuple(value.shape)}) holds {int((~finite).sum())} NaN or infinite "
+        f"values{where}, and no affine map reaches those. Clean the data, or look for an "
+        "overflow, a division by zero, or a root or norm at exactly zero."
+    )
 
 
 def check_output(outputs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Which op makes a map inexact: every rule compared with its op, one call at a time."""
+"""Which op is at fault, when a map is not exact or a value is not finite: one call at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from captum_ilin.arguments import mapped, tensors
 from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
+from captum_ilin.location import Site
 from captum_ilin.ruletable import Kind
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from captum_ilin.arguments import Arguments
     from captum_ilin.ruletable import Op, Rule
 
-__all__ = ["first_inexact_op"]
+__all__ = ["WatchingFinite", "first_inexact_op"]
 
 
 def first_inexact_op(affine_map: AffineMap, tolerance: float) -> str:
@@ -33,6 +34,28 @@ def first_inexact_op(affine_map: AffineMap, tolerance: float) -> str:
         "a forward function that gives different values each time, or code that changes "
         "tensors where no op call is seen (NumPy, .data, a custom autograd.Function)."
     )
+
+
+class WatchingFinite(Freezing):
+    """Freezing that notes the first call whose result has a NaN, or overflows.
+
+    A mask's infinities are meant: an op that is affine may pass them on.
+    """
+
+    finding: Site | None = None
+
+    def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
+        result = super()._freeze(op, rule, arguments)
+        values = tensors(arguments.args[0] if rule.inplace else result)
+        meant = rule.kind is Kind.AFFINE
+        bad = torch.isnan if meant else _is_not_finite
+        if self.finding is None and any(bool(bad(value).any()) for value in values):
+            self.finding = Site(self._locator.path(), rule.name)
+        return result
+
+
+def _is_not_finite(value: Tensor) -> Tensor:
+    return ~torch.isfinite(value)
 
 
 class Diagnosing(Freezing):

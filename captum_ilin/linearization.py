@@ -12,11 +12,13 @@ from torch import Tensor
 from captum_ilin.affine import AffineMap
 from captum_ilin.arguments import mapped, tensors
 from captum_ilin.checks import (
+    check_finite,
     check_forward_func,
     check_inputs,
     check_output,
     warn_of_unregistered,
 )
+from captum_ilin.diagnosis import WatchingFinite
 from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
 from captum_ilin.rules import DEFAULT_RULES
@@ -136,6 +138,24 @@ def _run(
     freezing: Freezing,
     active: Any,
 ) -> Tensor:
+    """The forward pass under ``freezing``, checked."""
+    outputs = _forward(forward_func, args, kwargs, freezing, active)
+    warn_of_unregistered(freezing.unregistered, freezing.held)
+    check_output(outputs)
+    if not torch.isfinite(outputs).all():
+        watching = WatchingFinite(freezing.rules)
+        _forward(forward_func, args, kwargs, watching, active)
+        check_finite(outputs, "The output of forward_func", watching.finding)
+    return outputs
+
+
+def _forward(
+    forward_func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    freezing: Freezing,
+    active: Any,
+) -> Any:
     """The forward pass under ``freezing``, with the ``active`` arguments made active."""
     chosen = {id(tensor) for tensor in active}
 
@@ -145,10 +165,7 @@ def _run(
     entered_args, entered_kwargs = mapped((args, kwargs), enter)
     with buffers_kept(forward_func), freezing.run():
         outputs = forward_func(*entered_args, **entered_kwargs)
-    outputs = freezing.finish(outputs)
-    warn_of_unregistered(freezing.unregistered, freezing.held)
-    check_output(outputs)
-    return outputs
+    return freezing.finish(outputs)
 
 
 def leaves_of(points: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

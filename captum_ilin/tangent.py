@@ -21,7 +21,6 @@ from captum_ilin.holding import hold, is_replaying, is_taped
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch.autograd.graph import GradientEdge
 
 __all__ = ["LocalGraph", "attached", "linearized", "piecewise", "tangent", "written_tangent"]
 
@@ -116,7 +115,7 @@ class LocalGraph:
             self.result = call(variables)
         self.call = call
         self.points = points
-        self.leaves: Sequence[Tensor | GradientEdge] = variables
+        self.leaves: Any = variables  # tensors, or edges of a graph
         self.outputs = tensors(self.result)
 
     def vjp(self, vectors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
