@@ -1,4 +1,4 @@
-"""Which op is at fault, when a map is not exact or a value is not finite: one call at a time."""
+"""Which op is at fault when a map is not exact, or a value not finite: call by call."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class RuleTable(Mapping[Op, Rule]):
     with ``|`` is closed.
 
     >>> import torch
-    >>> from captum_ilin import hold
+    >>> from captum_ilin import DEFAULT_RULES, hold
     >>> table = RuleTable()
     >>> @table.freezes(torch.sinc)
     ... def sinc(input):

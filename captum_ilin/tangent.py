@@ -135,9 +135,12 @@ class LocalGraph:
     def jvp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
         """J t for each output, None for one without slope."""
         try:
-            return self._jvp_of_vjp(steps)
+            moves = self._jvp_of_vjp(steps)
         except RuntimeError:  # the op has no second derivative
             return self._forward_jvp(steps)
+        if all(move is None or bool(torch.isfinite(move).all()) for move in moves):
+            return moves
+        return self._forward_jvp(steps)  # its second derivative is singular, as sinc's at 0
 
     def _jvp_of_vjp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
         """The derivative of Jᵀu with respect to u."""
