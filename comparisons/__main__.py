@@ -1,0 +1,128 @@
+"""``python -m comparisons``: see ``--help``."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+import time
+from pathlib import Path
+
+EXTRA = (
+    "The comparisons need packages that captum-ilin itself does not ({missing} is missing). "
+    'Install them with: python -m pip install -e ".[comparisons]"'
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 if a cell failed, 2 on wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(_COMMANDS[options.command](options, parser))
+    except ModuleNotFoundError as error:
+        print(EXTRA.format(missing=error.name), file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m comparisons",
+        description="Attribution methods compared on trained networks.",
+    )
+    parser.set_defaults(
+        command="run", models=None, methods=None, repeats=3, out=None, threads=None
+    )
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    run = commands.add_parser("run", help="completeness, cost and pictures (the default)")
+    run.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
+    run.add_argument("--methods", nargs="+", metavar="METHOD", help="default: all")
+    run.add_argument("--repeats", type=int, default=3, help="timed repeats (default: 3)")
+    run.add_argument("--out", type=Path, help="folder (default: results/run-<time>)")
+    cost = commands.add_parser("cost", help="paired timings and peak memory")
+    cost.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
+    cost.add_argument("--repeats", type=int, default=11, help="paired repeats (default: 11)")
+    cost.add_argument("--size", type=int, default=224, help="image side (default: 224)")
+    cost.add_argument("--batch", type=int, default=1, help="rows (default: 1)")
+    cost.add_argument("--threads", type=int, help="PyTorch's threads (default: its own)")
+    cost.add_argument("--out", type=Path, help="folder (default: results/cost-<time>)")
+    commands.add_parser("list", help="models and methods")
+    commands.add_parser("train", help="train the digits networks again")
+    return parser
+
+
+def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from rich.console import Console
+
+    from comparisons.methods import METHODS
+    from comparisons.models import MODELS
+    from comparisons.run import run
+
+    failed = run(
+        options.out or _new_folder("run"),
+        _known(options.models, list(MODELS), "model", parser),
+        _known(options.methods, list(METHODS), "method", parser),
+        repeats=options.repeats,
+        console=Console(),
+    )
+    return 1 if failed else 0
+
+
+def _cost(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from rich.console import Console
+
+    from comparisons.cost import NETWORKS, cost
+
+    cost(
+        options.out or _new_folder("cost"),
+        _known(options.models, list(NETWORKS), "model", parser),
+        repeats=options.repeats,
+        size=options.size,
+        batch=options.batch,
+        threads=options.threads,
+        console=Console(),
+    )
+    return 0
+
+
+def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from comparisons.cost import NETWORKS
+    from comparisons.methods import METHODS
+    from comparisons.models import MODELS
+
+    print("models for run: ", ", ".join(MODELS))
+    print("methods for run:", ", ".join(METHODS))
+    print("models for cost:", ", ".join(NETWORKS))
+    return 0
+
+
+def _train(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from comparisons.models.digits import train
+
+    train()
+    return 0
+
+
+_COMMANDS = {"run": _run, "cost": _cost, "list": _list, "train": _train, None: _run}
+
+
+def _known(
+    names: list[str] | None, known: list[str], what: str, parser: argparse.ArgumentParser
+) -> list[str]:
+    """The chosen names, all known; near matches are offered for one that is not."""
+    for name in names or []:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+            hint = (
+                f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
+            )
+            parser.error(f"unknown {what} {name!r}. {hint}")
+    return names or known
+
+
+def _new_folder(kind: str) -> Path:
+    return Path("results") / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Two small networks for the 8×8 digits of scikit-learn, trained here.
+
+``python -m comparisons train`` makes the committed weights and the JSON beside them. The
+CNN is piecewise linear (ReLU, batch norm, max pooling); the transformer is not (GELU, layer
+norm, attention).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+from comparisons.models.network import Network, hash_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["DigitsCNN", "DigitsViT", "cnn", "train", "vit"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+EXAMPLES = 8
+
+
+class DigitsCNN(nn.Sequential):
+    """Convolutions, batch norm, ReLU and max pooling."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU()),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU()),
+            *(nn.MaxPool2d(2), nn.Flatten()),
+            *(nn.Linear(32 * 16, 64), nn.ReLU(), nn.Linear(64, 10)),
+        )
+
+
+class DigitsViT(nn.Module):
+    """A transformer over the 16 patches of 2×2 pixels."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, width, 2, stride=2)
+        self.positions = nn.Parameter(torch.randn(1, 16, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            width,
+            4,
+            2 * width,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.patches(images).flatten(2).transpose(1, 2) + self.positions
+        logits: Tensor = self.head(self.norm(self.encoder(tokens)).mean(1))
+        return logits
+
+
+def cnn() -> Network:
+    """The trained CNN with test digits."""
+    return _network("digits_cnn", DigitsCNN)
+
+
+def vit() -> Network:
+    """The trained transformer with test digits."""
+    return _network("digits_vit", DigitsViT)
+
+
+def _network(name: str, build: Callable[[], nn.Module]) -> Network:
+    model = build().eval()
+    state = torch.load(WEIGHTS / f"{name}.pt", weights_only=True)
+    model.load_state_dict(state)
+    facts = json.loads((WEIGHTS / f"{name}.json").read_text())
+    _, _, images, labels = _data()
+    return Network(
+        name=name,
+        model=model,
+        inputs=images[:EXAMPLES],
+        images=images[:EXAMPLES, 0].numpy(),
+        labels=[str(label) for label in labels[:EXAMPLES].tolist()],
+        description=(
+            f"{build.__name__} trained here (seed {facts['seed']}), test accuracy "
+            f"{facts['test_accuracy']:.1%}; scikit-learn's 8×8 digits, test split"
+        ),
+        weights_hash=hash_of(state),
+    )
+
+
+def _data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Training images and labels, test images and labels; pixels in 0–1."""
+    images, labels = load_digits(return_X_y=True)
+    split = train_test_split(images, labels, test_size=0.25, random_state=0, stratify=labels)
+    train_x, test_x = (
+        torch.tensor(part / 16, dtype=torch.float32).reshape(-1, 1, 8, 8) for part in split[:2]
+    )
+    return train_x, torch.tensor(split[2]), test_x, torch.tensor(split[3])
+
+
+def train(seed: int = 0, epochs: int = 40) -> None:
+    """Train both networks and write weights, seed, accuracy and hash. Half a minute."""
+    WEIGHTS.mkdir(exist_ok=True)
+    for name, build in (("digits_cnn", DigitsCNN), ("digits_vit", DigitsViT)):
+        torch.manual_seed(seed)
+        model = build()
+        accuracy = _fit(model, epochs)
+        state = {key: value.clone() for key, value in model.state_dict().items()}
+        torch.save(state, WEIGHTS / f"{name}.pt")
+        facts = {
+            "seed": seed,
+            "epochs": epochs,
+            "test_accuracy": round(accuracy, 4),
+            "sha256": hash_of(state),
+            "command": "python -m comparisons train",
+        }
+        (WEIGHTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
+        print(f"{name}: test accuracy {accuracy:.1%}, sha256 {facts['sha256'][:12]}")
+
+
+def _fit(model: nn.Module, epochs: int) -> float:
+    """Train with AdamW and a one-cycle schedule; the accuracy on the test split."""
+    train_x, train_y, test_x, test_y = _data()
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2)
+    steps = epochs * (len(train_x) // 64 + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(train_x)).split(64):
+            optimizer.zero_grad()
+            F.cross_entropy(model(train_x[rows]), train_y[rows]).backward()
+            optimizer.step()
+            schedule.step()
+    model.eval()
+    with torch.no_grad():
+        return float((model(test_x).argmax(1) == test_y).float().mean())
