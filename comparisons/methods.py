@@ -36,12 +36,12 @@ class Method:
 
 
 def _ilin(model: nn.Module) -> Attribute:
-    method = InstanceWiseLinearization(model)
+    method: Any = InstanceWiseLinearization(model)
     return lambda inputs, target, _: method.attribute(inputs, target=target)
 
 
 def _integrated_gradients(model: nn.Module) -> Attribute:
-    method = IntegratedGradients(model)
+    method: Any = IntegratedGradients(model)
 
     def attribute(inputs: Tensor, target: int, baseline: Tensor) -> Tensor:
         attributions: Tensor = method.attribute(
@@ -53,12 +53,12 @@ def _integrated_gradients(model: nn.Module) -> Attribute:
 
 
 def _saliency(model: nn.Module) -> Attribute:
-    method = Saliency(model)
+    method: Any = Saliency(model)
     return lambda inputs, target, _: method.attribute(_fresh(inputs), target=target)
 
 
 def _deep_lift(model: nn.Module) -> Attribute:
-    method = DeepLift(model)
+    method: Any = DeepLift(model)
 
     def attribute(inputs: Tensor, target: int, baseline: Tensor) -> Tensor:
         attributions: Tensor = method.attribute(_fresh(inputs), baseline, target=target)
@@ -68,7 +68,7 @@ def _deep_lift(model: nn.Module) -> Attribute:
 
 
 def _input_x_gradient(model: nn.Module) -> Attribute:
-    method = InputXGradient(model)
+    method: Any = InputXGradient(model)
     return lambda inputs, target, _: method.attribute(_fresh(inputs), target=target).detach()
 
 
@@ -79,11 +79,10 @@ def _fresh(inputs: Tensor) -> Tensor:
 
 def _bias(model: nn.Module, inputs: Tensor, target: int, _: Tensor) -> Tensor:
     """b from the ledger; independent of the attributions and of F."""
-    found: Any = InstanceWiseLinearization(model).attribute(
-        inputs, target=target, return_bias=True
-    )
-    bias: Tensor = found[1]
-    return bias
+    method: Any = InstanceWiseLinearization(model)
+    _, bias = method.attribute(inputs, target=target, return_bias=True)
+    found: Tensor = bias
+    return found
 
 
 def _value_at_baseline(model: nn.Module, _: Tensor, target: int, baseline: Tensor) -> Tensor:

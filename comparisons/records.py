@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
 __all__ = ["Record", "Records", "provenance"]
 
@@ -77,7 +77,7 @@ class Records:
         with self.path.open("a") as file:
             file.write(json.dumps(asdict(record)) + "\n")
 
-    def __iter__(self) -> Iterable[dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         for line in self.path.read_text().splitlines():
             yield json.loads(line)
 

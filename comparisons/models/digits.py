@@ -115,15 +115,16 @@ def train(seed: int = 0, epochs: int = 40) -> None:
         accuracy = _fit(model, epochs)
         state = {key: value.clone() for key, value in model.state_dict().items()}
         torch.save(state, WEIGHTS / f"{name}.pt")
+        digest = hash_of(state)
         facts = {
             "seed": seed,
             "epochs": epochs,
             "test_accuracy": round(accuracy, 4),
-            "sha256": hash_of(state),
+            "sha256": digest,
             "command": "python -m comparisons train",
         }
         (WEIGHTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-        print(f"{name}: test accuracy {accuracy:.1%}, sha256 {facts['sha256'][:12]}")
+        print(f"{name}: test accuracy {accuracy:.1%}, sha256 {digest[:12]}")
 
 
 def _fit(model: nn.Module, epochs: int) -> float:

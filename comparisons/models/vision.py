@@ -1,0 +1,33 @@
+"""torchvision, also where its compiled ops do not match the installed torch.
+
+A torchvision built for another torch build cannot register its own ops and then fails to
+import, although its classifiers need none of them. Declaring the schemas of two ops first is
+enough; where torchvision imports as it is, nothing is declared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["torchvision_models"]
+
+_declared: list[Any] = []  # a Library forgets its ops when it is collected
+
+
+def torchvision_models() -> ModuleType:
+    """``torchvision.models``."""
+    try:
+        import torchvision
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "DEF")
+        _declared.append(library)
+        for op in ("nms", "qnms"):
+            library.define(op + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+    models: ModuleType = torchvision.models
+    return models
