@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,8 +41,13 @@ def check_forward_func(forward_func: Any) -> None:
     """Callable, and nothing in it scripted or traced."""
     if not callable(forward_func):
         raise ForwardFunctionError(
-            f"forward_func is a {type(forward_func).__name__}, which cannot be called. Pass "
+            f"forward_func has type {type(forward_func).__name__}, which cannot be called. Pass "
             "a module or a function that returns the outputs to explain."
+        )
+    if not _takes_arguments(forward_func):
+        raise ForwardFunctionError(
+            "forward_func takes no arguments, so the inputs cannot reach it. Pass a function "
+            "of the inputs, for example `lambda x: model(x)`."
         )
     if isinstance(forward_func, (torch.jit.ScriptFunction, torch._C.ScriptMethod)):
         raise _opaque("forward_func", forward_func)
@@ -49,6 +55,13 @@ def check_forward_func(forward_func: Any) -> None:
         for name, module in root.named_modules():
             if isinstance(module, torch.jit.ScriptModule):
                 raise _opaque(f"the module {name!r}" if name else "the model", module)
+
+
+def _takes_arguments(forward_func: Any) -> bool:
+    try:
+        return bool(inspect.signature(forward_func).parameters)
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return True
 
 
 def _opaque(where: str, what: Any) -> OpaqueModuleError:
@@ -63,7 +76,11 @@ def check_inputs(inputs: tuple[Any, ...]) -> None:
     if not inputs:
         raise InputTypeError("inputs is an empty tuple. Pass at least one tensor to explain.")
     for position, value in enumerate(inputs):
-        _check_input(value, "inputs" if len(inputs) == 1 else f"inputs[{position}]")
+        _check_input(value, _name(position, inputs))
+
+
+def _name(position: int, inputs: tuple[Any, ...]) -> str:
+    return "inputs" if len(inputs) == 1 else f"inputs[{position}]"
 
 
 def _check_input(value: Any, name: str) -> None:
@@ -117,14 +134,15 @@ def check_output(outputs: Any) -> None:
 
 
 def check_batch(outputs: Tensor, inputs: tuple[Tensor, ...]) -> None:
-    """As many rows out as in."""
-    rows = inputs[0].shape[0]
-    if outputs.shape[0] != rows:
-        raise OutputShapeError(
-            f"forward_func returned {outputs.shape[0]} rows (shape {tuple(outputs.shape)}) "
-            f"for {rows} rows of inputs (shape {tuple(inputs[0].shape)}). The first "
-            "dimension of both must be the batch."
-        )
+    """As many rows out as in, for every input."""
+    for position, value in enumerate(inputs):
+        if outputs.shape[0] != value.shape[0]:
+            raise OutputShapeError(
+                f"forward_func returned {outputs.shape[0]} rows (shape "
+                f"{tuple(outputs.shape)}) for {value.shape[0]} rows of "
+                f"{_name(position, inputs)} (shape {tuple(value.shape)}). The first dimension "
+                "of both must be the batch."
+            )
 
 
 def warn_of_unregistered(unregistered: Counter[Site], held: Counter[Site]) -> None:

@@ -54,8 +54,9 @@ def _gradients(
     except (NotImplementedError, RuntimeError) as error:
         if "not implemented" in str(error) or "not differentiable" in str(error):
             raise NoDerivativeError(
-                f"An op between the inputs and the output has no derivative: {error}. Replace "
-                "the op, or give it a rule: `rules=DEFAULT_RULES | {op: rule}`."
+                "An op between the inputs and the output has no derivative: "
+                f"{str(error).rstrip('.')}. Replace the op, or give it a rule: "
+                "`rules=DEFAULT_RULES | {op: rule}`."
             ) from error
         raise
 

@@ -61,7 +61,7 @@ def _rows(target: Any, batch: int) -> list[tuple[int, ...]]:
 
 
 def _tensor_rows(target: Tensor, batch: int) -> list[tuple[int, ...]]:
-    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+    if not _holds_integers(target):
         raise TargetError(
             f"The target is a tensor of {target.dtype}; targets are output indices, so it "
             "must be an integer tensor. Use target.long(), or argmax for one-hot labels."
@@ -86,9 +86,19 @@ def _check_length(length: int, batch: int) -> None:
 
 
 def _indices(items: tuple[Any, ...]) -> tuple[int, ...]:
-    if not all(isinstance(item, (int, Tensor)) for item in items):
+    if not all(map(_is_index, items)):
         raise _unknown(items)
     return tuple(int(item) for item in items)
+
+
+def _is_index(item: Any) -> bool:
+    if isinstance(item, Tensor):
+        return item.numel() == 1 and _holds_integers(item)
+    return isinstance(item, int) and not isinstance(item, bool)
+
+
+def _holds_integers(tensor: Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
 
 
 def _checked(index: tuple[int, ...], outputs: Tensor) -> tuple[int, ...]:
