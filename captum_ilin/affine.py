@@ -14,8 +14,9 @@ from torch import Tensor
 
 from captum_ilin.certificate import Certificate, certify, require_exact
 from captum_ilin.checks import check_batch
-from captum_ilin.derivatives import input_gradients
+from captum_ilin.derivatives import gradients_on, input_gradients
 from captum_ilin.errors import NonFiniteError
+from captum_ilin.location import Site
 from captum_ilin.targets import select
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from captum_ilin.freezing import Freezing
     from captum_ilin.ledger import Entry, Ledger
-    from captum_ilin.location import Site
 
 __all__ = ["AffineMap"]
 
@@ -67,6 +67,7 @@ class AffineMap:
         """F(x0), (batch, \\*out), without a graph."""
         return self.graph_outputs.detach()
 
+    @gradients_on()
     def weight(self, target: Any = None) -> Tensor | tuple[Tensor, ...]:
         """W: how the chosen output depends on each input feature.
 
@@ -92,6 +93,7 @@ class AffineMap:
             weights = self._stacked([self._gradients(output) for output in self._each_output()])
         return weights if isinstance(self.inputs, tuple) else weights[0]
 
+    @gradients_on()
     def bias(self, target: Any = None) -> Tensor:
         """b: what the chosen output owes to constants, not to the input.
 
@@ -118,6 +120,7 @@ class AffineMap:
         biases = [self._row_bias(output) for output in self._each_output()]
         return torch.stack(biases, 1).reshape(self.graph_outputs.shape)
 
+    @gradients_on()
     def bias_ledger(self, target: Any = None) -> dict[Site, Tensor]:
         """b by where it entered.
 
@@ -143,12 +146,15 @@ class AffineMap:
         """
         output = select(self.graph_outputs, target).sum()
         ledger: dict[Site, Tensor] = {}
+        if not output.requires_grad:
+            ledger[Site("", "constant")] = output.detach()
         for entry, terms in self._terms(output, create_graph=False):
             for number, term in enumerate(terms):
                 site = entry.site if number == 0 else entry.site.output(number)
                 ledger[site] = term.detach()
         return ledger
 
+    @gradients_on()
     def certificate(self) -> Certificate:
         """The measured exactness of this map: see `Certificate`.
 
@@ -156,6 +162,7 @@ class AffineMap:
         """
         return certify(self)
 
+    @gradients_on()
     def check(self, tolerance: float | None = None) -> Certificate:
         """The certificate, if every error is within ``tolerance``.
 
@@ -197,6 +204,8 @@ class AffineMap:
         A constant's shape does not tell which row it belongs to (windows, sequence-first
         layouts); the row weights r do.
         """
+        if not output.requires_grad:
+            return output.detach()
         rows = torch.ones_like(output).requires_grad_()
         total = torch.zeros_like(output).sum()
         with torch.enable_grad():

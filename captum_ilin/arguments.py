@@ -92,9 +92,13 @@ class Arguments:
         detached: tuple[tuple[Any, ...], dict[str, Any]] = mapped(everything, Tensor.detach)
         return detached
 
-    def template(self) -> Template:
-        """What is needed to call the op again at zero, without keeping active values."""
-        return Template(mapped((self.args, self.kwargs), self._blank))
+    def template(self, *, written: bool) -> Template:
+        """What is needed to call the op again at zero, without keeping active values.
+
+        An op that writes gets another first argument then; its own is not kept.
+        """
+        args = (None, *self.args[1:]) if written else self.args
+        return Template(mapped((args, self.kwargs), self._blank))
 
     def _blank(self, tensor: Tensor) -> _Blank | _Kept:
         if self._activity.rank(tensor) is not None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from captum_ilin.arguments import mapped
 from captum_ilin.checks import check_batch, check_inputs, check_output
-from captum_ilin.derivatives import input_gradients, plain_forward
+from captum_ilin.derivatives import gradients_on, input_gradients, plain_forward
 from captum_ilin.linearization import constants_of, frozen, leaves_of, linearize
 from captum_ilin.rules import DEFAULT_RULES
 from captum_ilin.targets import select
@@ -258,7 +258,7 @@ def _weights(
     additional_forward_args: Any = None,
 ) -> tuple[Tensor, ...]:
     """W of the target, with the signature Captum's neuron methods replace."""
-    with torch.inference_mode(False), torch.enable_grad():
+    with gradients_on():
         outputs: Any = _run_forward(forward_fn, inputs, None, additional_forward_args)
         check_output(outputs)
         check_batch(outputs, inputs)

@@ -41,8 +41,8 @@ def check_forward_func(forward_func: Any) -> None:
     """Callable, and nothing in it scripted or traced."""
     if not callable(forward_func):
         raise ForwardFunctionError(
-            f"forward_func has type {type(forward_func).__name__}, which cannot be called. Pass "
-            "a module or a function that returns the outputs to explain."
+            f"forward_func has type {type(forward_func).__name__}, which cannot be called. "
+            "Pass a module or a function that returns the outputs to explain."
         )
     if not _takes_arguments(forward_func):
         raise ForwardFunctionError(

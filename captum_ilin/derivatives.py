@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,9 +13,16 @@ from captum_ilin.errors import NoDerivativeError, UnusedInputError
 from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["input_gradients", "plain_forward"]
+__all__ = ["gradients_on", "input_gradients", "plain_forward"]
+
+
+@contextmanager
+def gradients_on() -> Iterator[None]:
+    """Derivatives can be taken inside, also for callers under no_grad or inference mode."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def input_gradients(
@@ -85,6 +93,6 @@ def plain_forward(
     forward_func: Callable[..., Any], leaves: tuple[Tensor, ...], constants: tuple[Any, ...]
 ) -> Tensor:
     """F at the operating point, unfrozen, with gradients on so that no fused path is taken."""
-    with torch.inference_mode(False), torch.enable_grad(), buffers_kept(forward_func):
+    with gradients_on(), buffers_kept(forward_func):
         outputs: Tensor = forward_func(*(leaf.clone() for leaf in leaves), *constants)
     return outputs

@@ -71,9 +71,9 @@ class ForeignValues:
         if len(known) < len(points) or not known:
             name = value.grad_fn.name() if value.grad_fn else "a custom function"
             raise NotExactError(
-                f"What went into {name} is not known, because its forward calls no torch op "
-                "on its input, so it cannot be frozen. Give it a rule, or write it in torch "
-                "ops."
+                f"What went into {name} is not known, because no torch op was seen to use it: "
+                "a scripted function or traced module, or a function in C++. It cannot be "
+                "frozen. Call the Python code it was made from, or write it in torch ops."
             )
         graph = ForeignGraph(value, sources, known)
         with torch.enable_grad():

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from captum_ilin.arguments import substituted, tensors
 from captum_ilin.certificate import Certificate, certify, fixed_random_like, tolerance_for
+from captum_ilin.derivatives import gradients_on
 from captum_ilin.errors import LawError
 from captum_ilin.linearization import linearize
 from captum_ilin.rules import DEFAULT_RULES
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["check_affine_map", "check_rule"]
 
 
+@gradients_on()
 def check_rule(
     op: Callable[..., Any],
     *args: Any,
@@ -75,6 +77,7 @@ def check_rule(
         _check_reference(affine_map, reference, name, limit)
 
 
+@gradients_on()
 def check_affine_map(affine_map: AffineMap, *, tolerance: float | None = None) -> Certificate:
     """Check a map against every law that needs no reference.
 

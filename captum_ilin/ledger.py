@@ -52,7 +52,7 @@ class Ledger:
 
     def run(self, rule: Rule, arguments: Arguments, module: str) -> Any:
         """Run the rule, and note what constant it adds."""
-        template = arguments.template()
+        template = arguments.template(written=rule.inplace)
         write = _Write(arguments) if rule.inplace else None
         with recording() as tape:
             result = rule.function(*arguments.args, **arguments.kwargs)

@@ -48,6 +48,8 @@ class Rule:
         rank: gate rank of the result; None passes on the lowest rank of the active
             arguments.
         inplace: the op writes its result into its first argument.
+        plain: the out-of-place op with the same value.
+        is_tangent: the rule's slope is the op's own Jacobian.
     """
 
     function: Op
@@ -55,6 +57,8 @@ class Rule:
     name: str = ""
     rank: int | None = None
     inplace: bool = False
+    plain: Op | None = None
+    is_tangent: bool = False
 
 
 class RuleTable(Mapping[Op, Rule]):
@@ -106,7 +110,11 @@ class RuleTable(Mapping[Op, Rule]):
         return RuleTable(self._rules, name=name)
 
     def freezes(
-        self, *ops: Op, inplace: tuple[Op, ...] = (), rank: int | None = None
+        self,
+        *ops: Op,
+        inplace: tuple[Op, ...] = (),
+        rank: int | None = None,
+        is_tangent: bool = False,
     ) -> Callable[[_RuleFunction], _RuleFunction]:
         """Register the decorated rule for ``ops``, all aliases of one op.
 
@@ -116,6 +124,8 @@ class RuleTable(Mapping[Op, Rule]):
                 rule itself is out of place.
             rank (int, optional): gate rank of the result (2, 1 or 0). Default: the lowest
                 rank of the active arguments.
+            is_tangent (bool, optional): the rule's slope is the op's own Jacobian, so
+                ``TANGENT_RULES`` keeps it. Default: False
 
         Raises:
             DuplicateRuleError: an op has a rule in this table already.
@@ -123,21 +133,26 @@ class RuleTable(Mapping[Op, Rule]):
         """
 
         def register(function: _RuleFunction) -> _RuleFunction:
-            self._add(ops, Rule(function, Kind.RULE, op_name(ops[0]), rank))
+            name = op_name(ops[0])
+            self._add(ops, Rule(function, Kind.RULE, name, rank, False, ops[0], is_tangent))
             if inplace:
-                self.writes(*inplace, rank=rank)(_written(function))
+                register_write = self.writes(
+                    *inplace, plain=ops[0], rank=rank, is_tangent=is_tangent
+                )
+                register_write(_written(function))
             return function
 
         return register
 
     def writes(
-        self, *ops: Op, rank: int | None = None
+        self, *ops: Op, plain: Op, rank: int | None = None, is_tangent: bool = False
     ) -> Callable[[_RuleFunction], _RuleFunction]:
         """Register a rule that itself writes its result into its first argument."""
 
         def register(function: _RuleFunction) -> _RuleFunction:
             for op in ops:
-                self._add((op,), Rule(function, Kind.RULE, op_name(op), rank, inplace=True))
+                rule = Rule(function, Kind.RULE, op_name(op), rank, True, plain, is_tangent)
+                self._add((op,), rule)
             return function
 
         return register

@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 
 from captum_ilin.activity import copied, is_active
 from captum_ilin.arguments import mapped, substituted, tensors
+from captum_ilin.errors import NoDerivativeError
 from captum_ilin.holding import hold, is_replaying, is_taped
 
 if TYPE_CHECKING:
@@ -174,7 +175,15 @@ class LocalGraph:
                 point if step is None else forward_ad.make_dual(point, step)
                 for point, step in zip(self.points, steps, strict=True)
             ]
-            moves = [forward_ad.unpack_dual(o).tangent for o in tensors(self.call(duals))]
+            try:
+                outputs = tensors(self.call(duals))
+            except NotImplementedError as error:
+                raise NoDerivativeError(
+                    "The intercept of an op cannot be computed, because the op has neither a "
+                    f"second derivative nor a forward-mode one: {error}. Give it a rule: "
+                    "`rules=DEFAULT_RULES | {op: rule}`."
+                ) from error
+            moves = [forward_ad.unpack_dual(output).tangent for output in outputs]
         return [
             move.detach() if move is not None and output.requires_grad else None
             for output, move in zip(self.outputs, moves, strict=True)

@@ -41,7 +41,7 @@ def save_grid(
     figure, axes = plt.subplots(
         count,
         len(methods) + 1,
-        figsize=(1.9 * (len(methods) + 1), 2.05 * count + 0.9),
+        figsize=(1.9 * (len(methods) + 1), 1.93 * count + 0.6),
         squeeze=False,
         layout="constrained",
     )
@@ -63,7 +63,7 @@ def save_grid(
         fontsize=11,
     )
     path = folder / f"attributions_{network.name}.png"
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=90)
     plt.close(figure)
     return path
 

@@ -21,7 +21,7 @@ COLUMNS = (
     "against\n0 ↓",
     "against\nnoise ↓",
     "|b|/|F|",
-    "rows\nforward",
+    "rows\nfwd",
     "rows\nback",
     "ms",
     "MB",
@@ -80,7 +80,10 @@ def print_tables(rows: list[dict[str, Any]], networks: list[Network], console: C
     for network in networks:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for number, column in enumerate(COLUMNS):
-            table.add_column(column, justify="right" if number else "left")
+            left = number == 0
+            table.add_column(
+                column, justify="left" if left else "right", min_width=19 if left else None
+            )
         for line in summary(rows, network.name):
             table.add_row(*line)
         console.print(f"\n[bold]{network.name}[/]: {network.description}", highlight=False)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import handle_torch_function
+from torch.overrides import handle_torch_function, has_torch_function
 
 from captum_ilin.activity import is_active
 from captum_ilin.holding import hold
@@ -72,6 +72,10 @@ def mixed_values(
     enable_gqa: bool,
 ) -> Tensor:
     """Attention as an op of its own, linear in ``value`` with the pattern held."""
+    if not has_torch_function((query, key, value)):
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa
+        )
     arguments = (query, key, value, attn_mask, is_causal, scale, enable_gqa)
     result: Tensor = handle_torch_function(mixed_values, (query, key, value), *arguments)
     return result

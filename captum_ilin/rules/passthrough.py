@@ -110,7 +110,7 @@ for _round, _round_ in (
     def _write_constant(input: Tensor, *args: Any, _op: Any = _round, **kwargs: Any) -> Tensor:
         return input.copy_(hold(_op, input, *args, **kwargs))
 
-    RULES.writes(*_round_)(_write_constant)
+    RULES.writes(*_round_, plain=_round, is_tangent=True)(_write_constant)
 
 RULES.runs(
     Kind.LINEAR,

@@ -36,14 +36,15 @@ def _secant(gate: Callable[..., Tensor], *ops: Op, inplace: tuple[Op, ...] = ())
     def rule(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return input * hold(gate, input, *args, **kwargs)
 
-    @RULES.writes(*inplace, rank=1)
+    @RULES.writes(*inplace, plain=ops[0], rank=1)
     def rule_(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return input.mul_(hold(gate, input, *args, **kwargs))
 
 
 def _tangent(op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int = 1) -> None:
     """Register op and its aliases with their first-order Taylor expansion."""
-    RULES.freezes(op, *aliases, inplace=inplace, rank=rank)(partial(tangent, op))
+    register = RULES.freezes(op, *aliases, inplace=inplace, rank=rank, is_tangent=True)
+    register(partial(tangent, op))
 
 
 def _softplus_gate(input: Tensor) -> Tensor:
@@ -200,7 +201,17 @@ _tangent(Tensor.norm, rank=2)
 _tangent(torch.linalg.norm, rank=2)
 _tangent(torch.linalg.vector_norm, rank=2)
 _tangent(torch.linalg.matrix_norm, rank=2)
-_tangent(torch.cdist, rank=2)
+
+
+@RULES.freezes(torch.cdist, rank=2, is_tangent=True)
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """Its definition, ‖x1_i − x2_j‖_p: PyTorch's own has no second derivative."""
+    return tangent(_distances, x1, x2, p)
+
+
+def _distances(x1: Tensor, x2: Tensor, p: float) -> Tensor:
+    return torch.linalg.vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, dim=-1)
+
 
 # Other values with φ(0) ≠ 0, or without a slope at 0.
 _tangent(torch.log_softmax, Tensor.log_softmax, torch.special.log_softmax)

@@ -166,7 +166,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 
 @RULES.freezes(torch.lerp, Tensor.lerp, inplace=(Tensor.lerp_,))
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    if not is_active_factor(weight):
+    if not (is_active_factor(weight) and hold(lambda: is_active(input) or is_active(end))):
         return torch.lerp(input, end, weight)
     return input + split(torch.mul, end - input, weight, flowing=[0, 1])
 

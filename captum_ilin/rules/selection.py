@@ -58,9 +58,10 @@ RULES.runs(
 def _piecewise(
     op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int | None = 1
 ) -> None:
-    RULES.freezes(op, *aliases, rank=rank)(partial(piecewise, op))
+    RULES.freezes(op, *aliases, rank=rank, is_tangent=True)(partial(piecewise, op))
     for op_ in inplace:
-        RULES.writes(op_, rank=rank)(partial(_piecewise_write, op, op_))
+        register = RULES.writes(op_, plain=op, rank=rank, is_tangent=True)
+        register(partial(_piecewise_write, op, op_))
 
 
 def _piecewise_write(op: Op, op_: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -78,7 +79,7 @@ def _relu6_sixth(input: Tensor) -> Tensor:
     return F.relu6(input + 3).div(6)
 
 
-RULES.freezes(_nn.hardsigmoid, inplace=(_nn.hardsigmoid_,), rank=2)(
+RULES.freezes(_nn.hardsigmoid, inplace=(_nn.hardsigmoid_,), rank=2, is_tangent=True)(
     partial(piecewise, _relu6_sixth)
 )
 _piecewise(torch.threshold, inplace=(torch.threshold_,))

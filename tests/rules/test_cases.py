@@ -1,0 +1,133 @@
+"""Every op of the tables, at every case, against every law and its reference."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from captum_ilin import DEFAULT_RULES, TANGENT_RULES, Kind, check_rule, linearize
+from captum_ilin.ruletable import op_name
+from tests.rules import cases_pointwise, cases_products, cases_selection, cases_structural
+from tests.rules import references as ref
+from tests.rules.cases import CASES, Case
+
+FAMILIES = (cases_pointwise, cases_products, cases_selection, cases_structural)
+COVERED = (Kind.RULE, Kind.LINEAR, Kind.AFFINE, Kind.DECOMPOSITION)
+PAIRS = [
+    pytest.param(op, case, id=f"{op_name(op)}-{number}")
+    for number, case in enumerate(CASES)
+    for op in case.ops
+]
+
+
+def test_every_identity_has_a_case() -> None:
+    wanted = {op for op, rule in DEFAULT_RULES.items() if rule.kind in COVERED}
+    covered = {op for case in CASES for op in case.ops} | set(TESTED_ELSEWHERE)
+    missing = sorted(str(op) for op in wanted - covered)
+    assert not missing
+    stale = sorted(str(op) for op in covered - set(DEFAULT_RULES))
+    assert not stale
+
+
+TESTED_ELSEWHERE = {
+    torch.nn.functional.multi_head_attention_forward: "tests/test_freezing.py, in modules",
+    Tensor.__setitem__: "test_writes.py",
+    Tensor.__iter__: "test_writes.py",
+    Tensor.detach_: "leaves nothing active",
+    torch.detach_: "leaves nothing active",
+    Tensor.float: "changes the precision that the laws are measured in",
+    Tensor.half: "changes the precision",
+    Tensor.bfloat16: "changes the precision",
+    Tensor.cuda: "needs a GPU",
+    torch.nn.functional.upsample: "deprecated spelling of interpolate",
+    torch.nn.functional.upsample_nearest: "deprecated spelling of interpolate",
+    torch.nn.functional.upsample_bilinear: "deprecated spelling of interpolate",
+    **{
+        getattr(torch._C.TensorBase, name).__get__: "complex numbers"
+        for name in ("H", "mH", "real", "imag")
+    },
+}
+
+
+@pytest.mark.parametrize(("op", "case"), PAIRS)
+def test_default_rules(op: Any, case: Case) -> None:
+    args = case.args()
+    reference = case.reference(ref.Flat(op, args, case.kwargs))
+    check_rule(_out_of_place(op, args), *args, reference=reference, **case.kwargs)
+
+
+@pytest.mark.parametrize(("op", "case"), PAIRS)
+def test_tangent_rules(op: Any, case: Case) -> None:
+    args = case.args()
+    plain = DEFAULT_RULES[op].plain or op
+    reference = case.reference if case.reference in (ref.piece, ref.affine) else ref.tangent
+    expected = reference(ref.Flat(plain, args, case.kwargs))
+    check_rule(
+        _out_of_place(op, args), *args, reference=expected, rules=TANGENT_RULES, **case.kwargs
+    )
+
+
+def _out_of_place(op: Any, args: tuple[Any, ...]) -> Any:
+    """In-place ops write to a copy here; a constant first argument would be overwritten."""
+    if not DEFAULT_RULES[op].inplace:
+        return op
+
+    def on_copy(input: Tensor, *rest: Any, **kwargs: Any) -> Any:
+        return op(input.clone(), *rest, **kwargs)
+
+    return on_copy
+
+
+CONSTANTS = [op for op, rule in DEFAULT_RULES.items() if rule.kind is Kind.CONSTANT]
+UNARY = [
+    op
+    for op in CONSTANTS
+    if op_name(op)
+    in {
+        *("detach", "item", "isnan", "isinf", "isfinite", "isposinf", "isneginf"),
+        *("argmax", "argmin", "argsort", "nonzero", "floor", "ceil", "round", "trunc", "sign"),
+        *("sgn", "signbit", "zeros_like", "ones_like", "all", "any", "count_nonzero"),
+        *("data", "tolist", "logical_not", "argwhere", "unique", "fix", "int", "long"),
+    }
+]
+
+
+@pytest.mark.parametrize("op", UNARY, ids=op_name)
+def test_constant_ops_keep_their_value_and_have_no_slope(op: Any) -> None:
+    x = torch.tensor([[1.7]] if op_name(op) == "item" else [[1.7, -0.4, 2.2]]).double()
+    plain = op(x)
+
+    def forward(x: Tensor) -> Tensor:
+        result = op(x)
+        if isinstance(result, Tensor):
+            assert not result.requires_grad
+            assert torch.equal(result, plain)
+        else:
+            assert result == plain
+        return x * 2
+
+    weight = linearize(forward, x).weight()
+    assert isinstance(weight, Tensor)
+
+
+def test_metadata_is_read_without_warnings() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        def forward(x: Tensor) -> Tensor:
+            rows, columns = x.shape
+            assert (x.dim(), x.size(0), len(x), x.numel()) == (2, rows, rows, rows * columns)
+            assert x.dtype == torch.float64
+            assert x.is_floating_point()
+            assert x.requires_grad
+            return x.reshape(rows, -1)
+
+        assert linearize(forward, torch.randn(2, 3).double()).check().value_error == 0.0
+
+
+def test_families_hold_cases() -> None:
+    assert len(CASES) > 20 * len(FAMILIES)
