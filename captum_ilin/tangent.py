@@ -74,13 +74,18 @@ def linearized(
     """
     flat = tensors((args, kwargs))
     variables = [flat[position] for position in positions]
-    points = hold(lambda: [variable.detach() for variable in variables])
+    points = hold(lambda: [_kept(variable) for variable in variables])
     graph = LocalGraph(_bound(op, args, kwargs, positions), points)
     if is_replaying():
         return graph.moved(list(map(_step, variables, points)), share)
     if not any(output.requires_grad for output in graph.outputs):
         return graph.result
     return graph.with_outputs(attached(graph, variables, share))
+
+
+def _kept(variable: Tensor) -> Tensor:
+    """z0; a tape keeps a copy, because the model may write to z later."""
+    return variable.detach().clone() if is_taped() else variable.detach()
 
 
 def _step(variable: Tensor, point: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ import pytest
 import torch
 from captum._utils.gradient import construct_neuron_grad_fn
 from captum.attr import GradientAttribution, InputXGradient
-from networks import TwoInputs, dense_relu_map, pick, relu_mlp, smooth_mlp
 from torch import Tensor, nn
 
 from captum_ilin import ILIN, InstanceWiseLinearization, linearize
+from tests.networks import TwoInputs, dense_relu_map, pick, relu_mlp, smooth_mlp
 
 BATCH, FEATURES, CLASSES = 4, 3, 5
 ROUNDING = {"rtol": 1e-12, "atol": 1e-13}  # float64, sums of some ten products of order one

@@ -17,10 +17,10 @@ from captum.attr import (
     visualization,
 )
 from captum.metrics import infidelity, infidelity_perturb_func_decorator, sensitivity_max
-from networks import ConvNet, TinyTransformer, relu_mlp, smooth_mlp
 from torch import Tensor, nn
 
 from captum_ilin import ILIN, frozen, linearize
+from tests.networks import ConvNet, TinyTransformer, relu_mlp, smooth_mlp
 
 ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
 BATCH = 4

@@ -15,12 +15,14 @@ FOLDERS_IN_SDIST = ("captum_ilin/", "comparisons/", "docs/", "tests/")
 
 def main(folder: Path) -> None:
     wheel, sdist = next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
-    names = zipfile.ZipFile(wheel).namelist()
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
     _require(wheel, [name for name in IN_WHEEL if name not in names], "lacks")
     _require(wheel, [name for name in names if name.startswith(NOT_IN_WHEEL)], "holds")
     if not any(name.endswith("licenses/LICENSE") for name in names):
         _require(wheel, ["LICENSE"], "lacks")
-    files = [name.partition("/")[2] for name in tarfile.open(sdist).getnames()]
+    with tarfile.open(sdist) as tarball:
+        files = [name.partition("/")[2] for name in tarball.getnames()]
     _require(sdist, [name for name in IN_SDIST if name not in files], "lacks")
     _require(
         sdist,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from tests.rules import references as ref
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.rules import references as ref
 
 __all__ = ["CASES", "Case", "active", "case", "values"]
 

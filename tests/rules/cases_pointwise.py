@@ -43,7 +43,12 @@ SECANTS = [
     (lambda z: 0.5 * z * math.erfc(-z / math.sqrt(2)), 0.5, (F.gelu,), 8),
     (lambda z: z * sigmoid(z), 0.5, (F.silu, nn.silu, nn.silu_), 30),
     (lambda z: z * RELU6(z + 3) / 6, 0.5, (F.hardswish, nn.hardswish, nn.hardswish_), 30),
-    (lambda z: z * math.tanh(softplus(z)), math.tanh(math.log(2)), (F.mish, nn.mish, nn.mish_), 30),
+    (
+        lambda z: z * math.tanh(softplus(z)),
+        math.tanh(math.log(2)),
+        (F.mish, nn.mish, nn.mish_),
+        30,
+    ),
     (lambda z: z / (1 + abs(z)), 1.0, (F.softsign,), 30),
     (math.tanh, 1.0, (torch.tanh, Tensor.tanh, F.tanh, torch.tanh_, Tensor.tanh_), 30),
     (lambda z: z - math.tanh(z), 0.0, (F.tanhshrink,), 30),
@@ -64,13 +69,22 @@ SECANTS = [
     (math.expm1, 1.0, (torch.expm1_, Tensor.expm1_), 8),
     (math.log1p, 1.0, (torch.log1p, Tensor.log1p, torch.special.log1p), 0.99),
     (math.log1p, 1.0, (torch.log1p_, Tensor.log1p_), 0.99),
-    (lambda z: SELU[0] * elu(z, SELU[1]), math.prod(SELU), (F.selu, torch.selu, torch.selu_), 30),
+    (
+        lambda z: SELU[0] * elu(z, SELU[1]),
+        math.prod(SELU),
+        (F.selu, torch.selu, torch.selu_),
+        30,
+    ),
     (lambda z: z * z, 0.0, (torch.square, Tensor.square, torch.square_, Tensor.square_), 30),
 ]
 for phi, slope, ops, largest in SECANTS:
     chosen = [z if abs(z) <= largest else math.copysign(largest, z) for z in SPECIAL]
     case(ops, special(*chosen), ref.secant(phi, slope))
-    case(ops, lambda top=largest: (active(2, 3, low=-top / 3, high=top / 3),), ref.secant(phi, slope))
+    case(
+        ops,
+        lambda top=largest: (active(2, 3, low=-top / 3, high=top / 3),),
+        ref.secant(phi, slope),
+    )
 
 case((F.gelu,), special(*SPECIAL), ref.secant(gelu_tanh, 0.5), approximate="tanh")
 for alpha in (1.0, 0.3):
@@ -121,7 +135,14 @@ POSITIVE = [
 ]
 for ops in POSITIVE:
     case(ops, lambda: (active(2, 3, low=0.1),), ref.tangent)
-INVERSE_COSINES = (torch.acos, Tensor.acos, torch.acos_, Tensor.acos_, torch.arccos, Tensor.arccos)
+INVERSE_COSINES = (
+    torch.acos,
+    Tensor.acos,
+    torch.acos_,
+    Tensor.acos_,
+    torch.arccos,
+    Tensor.arccos,
+)
 case(INVERSE_COSINES, lambda: (active(5, low=-0.9, high=0.9),), ref.tangent)
 case((torch.arccos_, Tensor.arccos_), lambda: (active(5, low=-0.9, high=0.9),), ref.tangent)
 ALONG = (torch.softmax, Tensor.softmax, F.softmax, F.softmin, F.log_softmax, torch.log_softmax)

@@ -28,26 +28,45 @@ for ops, left, right in (
 ):
     for op in ops:
         extra = (1,) if op is torch.tensordot else ()
-        case((op,), lambda l=left, r=right, e=extra: (active(*l), active(*r), *e), ref.even_split)
-        case((op,), lambda l=left, r=right, e=extra: (active(*l), values(*r), *e), ref.affine)
-        case((op,), lambda l=left, r=right, e=extra: (values(*l), active(*r), *e), ref.affine)
+        case(
+            (op,), lambda a=left, b=right, e=extra: (active(*a), active(*b), *e), ref.even_split
+        )
+        case((op,), lambda a=left, b=right, e=extra: (active(*a), values(*b), *e), ref.affine)
+        case((op,), lambda a=left, b=right, e=extra: (values(*a), active(*b), *e), ref.affine)
 case((Tensor.__rmatmul__,), lambda: (active(3, 2), values(2, 3)), ref.affine)
 case((torch.einsum,), lambda: ("ij,jk->ik", active(2, 3), active(3, 2)), ref.even_split)
 case((torch.einsum,), lambda: ("i,i,i->i", active(3), active(3), active(3)), ref.even_split)
 case((torch.einsum,), lambda: ("ij,jk->ik", [active(2, 3), values(3, 2)]), ref.affine)
-case((F.bilinear,), lambda: (active(2, 3), values(2, 2), values(4, 3, 2), values(4)), ref.affine)
+case(
+    (F.bilinear,), lambda: (active(2, 3), values(2, 2), values(4, 3, 2), values(4)), ref.affine
+)
 case((F.linear,), lambda: (active(2, 3), values(4, 3), values(4)), ref.affine)
 case((F.linear,), lambda: (active(2, 3), values(4, 3), active(4)), ref.affine)
 case((F.linear,), lambda: (active(2, 3), active(4, 3)), ref.even_split)
 for dims, ops in enumerate(
-    ((F.conv1d, F.conv_transpose1d), (F.conv2d, F.conv_transpose2d), (F.conv3d, F.conv_transpose3d)),
+    (
+        (F.conv1d, F.conv_transpose1d),
+        (F.conv2d, F.conv_transpose2d),
+        (F.conv3d, F.conv_transpose3d),
+    ),
     start=1,
 ):
     sides = (3,) * dims if dims == 3 else (4,) * dims
     kernel = (2,) * dims
-    case(ops, lambda s=sides, k=kernel: (active(1, 2, *s), values(2, 2, *k), values(2)), ref.affine)
+    case(
+        ops,
+        lambda s=sides, k=kernel: (active(1, 2, *s), values(2, 2, *k), values(2)),
+        ref.affine,
+    )
     case(ops, lambda s=sides, k=kernel: (active(1, 2, *s), active(2, 2, *k)), ref.even_split)
-case((F.conv2d,), lambda: (active(1, 4, 5, 5), values(4, 2, 3, 3)), ref.affine, stride=2, padding=1, groups=2)
+case(
+    (F.conv2d,),
+    lambda: (active(1, 4, 5, 5), values(4, 2, 3, 3)),
+    ref.affine,
+    stride=2,
+    padding=1,
+    groups=2,
+)
 for ops, shapes in (
     ((torch.addmm, Tensor.addmm, Tensor.addmm_), ((2, 2), (2, 3), (3, 2))),
     ((torch.baddbmm, Tensor.baddbmm, Tensor.baddbmm_), ((2, 2, 2), (2, 2, 3), (2, 3, 2))),
@@ -73,7 +92,11 @@ OVER = (torch.div, Tensor.div, torch.divide, Tensor.divide, torch.true_divide)
 OVER += (Tensor.true_divide, Tensor.__truediv__)
 OVER_ = (Tensor.div_, Tensor.divide_, Tensor.true_divide_, Tensor.__itruediv__)
 case((*OVER, *OVER_), lambda: (active(3), values(3, low=1)), ref.affine)
-case((*OVER, *OVER_), lambda: (active(3), active(3, low=1)), ref.held(lambda free, _, b: free / b))
+case(
+    (*OVER, *OVER_),
+    lambda: (active(3), active(3, low=1)),
+    ref.held(lambda free, _, b: free / b),
+)
 case(OVER, lambda: (values(3), active(3, low=1)), ref.tangent)
 case((Tensor.__rdiv__,), lambda: (active(3, low=1), 2.0), ref.tangent)
 case((torch.div,), lambda: (active(3), 0.7), ref.constant, rounding_mode="floor")
@@ -105,14 +128,22 @@ def layer_reference(free: Tensor, z: Tensor) -> Tensor:
 WEIGHT, BIAS = values(4), values(4)
 LAYER = (F.layer_norm, torch.layer_norm)
 case(LAYER, lambda: (active(2, 4), (4,), WEIGHT, BIAS), ref.held(layer_reference))
-case(LAYER, lambda: (active(2, 3, 4), (3, 4)), ref.held(lambda free, z: centred(free, (-2, -1)) / deviation(z, (-2, -1))))
+case(
+    LAYER,
+    lambda: (active(2, 3, 4), (3, 4)),
+    ref.held(lambda free, z: centred(free, (-2, -1)) / deviation(z, (-2, -1))),
+)
 
 
 def rms_reference(free: Tensor, z: Tensor) -> Tensor:
     return free / (z.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt() * WEIGHT
 
 
-case((F.rms_norm, torch.rms_norm), lambda: (active(2, 4), (4,), WEIGHT, 1e-6), ref.held(rms_reference))
+case(
+    (F.rms_norm, torch.rms_norm),
+    lambda: (active(2, 4), (4,), WEIGHT, 1e-6),
+    ref.held(rms_reference),
+)
 
 
 def group_reference(free: Tensor, z: Tensor) -> Tensor:
@@ -123,11 +154,23 @@ def group_reference(free: Tensor, z: Tensor) -> Tensor:
     return scaled.reshape(2, 4, 3) * WEIGHT[:, None] + BIAS[:, None]
 
 
-case((F.group_norm, torch.group_norm), lambda: (active(2, 4, 3), 2, WEIGHT, BIAS), ref.held(group_reference))
-case((F.instance_norm,), lambda: (active(2, 4, 3),), ref.held(lambda free, z: centred(free, (-1,)) / deviation(z, (-1,))))
+case(
+    (F.group_norm, torch.group_norm),
+    lambda: (active(2, 4, 3), 2, WEIGHT, BIAS),
+    ref.held(group_reference),
+)
+case(
+    (F.instance_norm,),
+    lambda: (active(2, 4, 3),),
+    ref.held(lambda free, z: centred(free, (-1,)) / deviation(z, (-1,))),
+)
 STATISTICS = values(3), values(3, low=0.5)
 case((F.batch_norm,), lambda: (active(2, 3, 2), *STATISTICS, values(3), values(3)), ref.affine)
-case((F.normalize,), lambda: (active(2, 3),), ref.held(lambda free, z: free / z.pow(2).sum(1, keepdim=True).sqrt()))
+case(
+    (F.normalize,),
+    lambda: (active(2, 3),),
+    ref.held(lambda free, z: free / z.pow(2).sum(1, keepdim=True).sqrt()),
+)
 
 
 def response_reference(free: Tensor, z: Tensor) -> Tensor:

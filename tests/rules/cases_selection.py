@@ -29,7 +29,9 @@ case((torch.clamp, torch.clamp_), lambda: (active(8), values(8), values(8) + 2),
 BELOW = (torch.clamp_min, Tensor.clamp_min, torch.clamp_min_, Tensor.clamp_min_)
 ABOVE = (torch.clamp_max, Tensor.clamp_max, torch.clamp_max_, Tensor.clamp_max_)
 case((*BELOW, *ABOVE), lambda: (active(8), 0.55), ref.piece)
-case((F.threshold, torch.threshold, torch.threshold_), lambda: (active(8), 0.5, -7.0), ref.piece)
+case(
+    (F.threshold, torch.threshold, torch.threshold_), lambda: (active(8), 0.5, -7.0), ref.piece
+)
 case((torch.prelu, Tensor.prelu), lambda: (active(2, 3), values(3)), ref.piece)
 LARGER = (torch.maximum, Tensor.maximum, torch.fmax, Tensor.fmax, torch.max, Tensor.max)
 SMALLER = (torch.minimum, Tensor.minimum, torch.fmin, Tensor.fmin, torch.min, Tensor.min)
@@ -41,7 +43,11 @@ ALONG = (
     *(torch.cummax, Tensor.cummax, torch.cummin, Tensor.cummin),
 )
 case(ALONG, lambda: (active(3, 4), 1), ref.piece)
-case((torch.topk, Tensor.topk, torch.kthvalue, Tensor.kthvalue), lambda: (active(3, 5), 2), ref.piece)
+case(
+    (torch.topk, Tensor.topk, torch.kthvalue, Tensor.kthvalue),
+    lambda: (active(3, 5), 2),
+    ref.piece,
+)
 POOLS = (F.max_pool1d, torch.max_pool1d, F.max_pool1d_with_indices)
 case((*POOLS, torch.max_pool1d_with_indices), lambda: (active(2, 2, 8), 3, 2), ref.piece)
 POOLS = (F.max_pool2d, torch.max_pool2d, F.max_pool2d_with_indices)

@@ -25,7 +25,8 @@ def moves(ops: tuple, *rest: object, shape: tuple[int, ...] = (2, 3), **kwargs: 
 
 
 PROPERTIES = tuple(
-    getattr(torch._C.TensorBase, name).__get__ for name in ("T", "mT", "real", "imag", "H", "mH")
+    getattr(torch._C.TensorBase, name).__get__
+    for name in ("T", "mT", "real", "imag", "H", "mH")
 )
 moves(PROPERTIES[:3])
 moves((torch.reshape, Tensor.reshape, Tensor.view), (3, 2))
@@ -56,12 +57,19 @@ moves((torch.dsplit, Tensor.dsplit), 2, shape=(1, 2, 4))
 moves((torch.split_with_sizes, Tensor.split_with_sizes), [1, 1])
 moves((torch.unbind, Tensor.unbind))
 moves((torch.index_select, Tensor.index_select), 1, index(2, 0))
-case((torch.gather, Tensor.gather), lambda: (active(2, 3), 1, index(2, 0).reshape(2, 1)), ref.affine)
+case(
+    (torch.gather, Tensor.gather),
+    lambda: (active(2, 3), 1, index(2, 0).reshape(2, 1)),
+    ref.affine,
+)
 TAKE = (torch.take_along_dim, Tensor.take_along_dim)
 case(TAKE, lambda: (active(2, 3), index(2, 0).reshape(2, 1), 1), ref.affine)
 moves((torch.take, Tensor.take), index(0, 4))
 moves((torch.masked_select, Tensor.masked_select), mask(1, 0, 1))
-moves((torch.diagonal, Tensor.diagonal, torch.diag, Tensor.diag, torch.trace, Tensor.trace), shape=(3, 3))
+moves(
+    (torch.diagonal, Tensor.diagonal, torch.diag, Tensor.diag, torch.trace, Tensor.trace),
+    shape=(3, 3),
+)
 moves((torch.diag_embed, Tensor.diag_embed, torch.triu, Tensor.triu, torch.tril, Tensor.tril))
 moves((Tensor.triu_, Tensor.tril_))
 case((F.embedding,), lambda: (index(0, 2), active(3, 2)), ref.affine)
@@ -94,7 +102,12 @@ moves((F.dropout, F.dropout1d, torch.dropout), 0.5, False, shape=(1, 2, 3))
 moves((F.dropout2d,), 0.5, False, shape=(1, 2, 2, 2))
 moves((F.dropout3d,), 0.5, False, shape=(1, 2, 2, 2, 1))
 moves((torch.feature_dropout, F.alpha_dropout, F.feature_alpha_dropout), 0.5, False)
-moves((F.grid_sample,), values(1, 2, 2, 2, low=-1.0, high=1.0), shape=(1, 1, 3, 3), align_corners=False)
+moves(
+    (F.grid_sample,),
+    values(1, 2, 2, 2, low=-1.0, high=1.0),
+    shape=(1, 1, 3, 3),
+    align_corners=False,
+)
 
 # Additions of constants.
 PLUS = (torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__, torch.sub, Tensor.sub)

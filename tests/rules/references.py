@@ -55,7 +55,7 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def affine(flat: Flat) -> Map:
-    """An affine op: c is its value at zero, a column of D its value at a basis vector less c."""
+    """An affine op: c is its value at zero, the columns of D its values at the basis less c."""
     c = flat(torch.zeros_like(flat.point))
     columns = [flat(basis) - c for basis in torch.eye(len(flat.point), dtype=c.dtype)]
     return torch.stack(columns, 1), c

@@ -1,0 +1,46 @@
+"""Paired timings: the pairing itself, not how long anything takes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
+
+from comparisons import cost as costing
+from comparisons.models.decoder import Decoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_cost_of_a_small_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(costing.NETWORKS, "decoder", lambda: Decoder(depth=1, vocabulary=16))
+    monkeypatch.setattr(costing, "TOKENS", 8)
+    costing.cost(
+        tmp_path,
+        ["decoder"],
+        repeats=3,
+        size=32,
+        batch=1,
+        threads=None,
+        console=Console(quiet=True),
+    )
+    rows = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    found = {row["method"]: row for row in rows}
+    assert found["Saliency"]["ratios"] == [1.0] * 3
+    assert len(found["ILIN"]["ratios"]) == 3
+    assert found["ILIN"]["peak_bytes"] > 0
+    assert "| decoder | ILIN |" in (tmp_path / "table.md").read_text()
+
+
+def test_ratios_pair_times_of_the_same_repeat() -> None:
+    assert costing._ratios([2.0, None, 9.0], [1.0, 5.0, 3.0]) == [2.0, 3.0]
+
+
+def test_slow_methods_are_left_out_after_two_repeats() -> None:
+    assert costing._is_slow([6.0, 7.0], [1.0, 1.0])
+    assert not costing._is_slow([2.0, 2.0], [1.0, 1.0])
