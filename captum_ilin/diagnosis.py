@@ -24,11 +24,11 @@ __all__ = ["WatchingFinite", "first_inexact_op"]
 def first_inexact_op(affine_map: AffineMap, tolerance: float) -> str:
     """A sentence naming the first call whose rule does not equal its op."""
     diagnosing = Diagnosing(affine_map.freezing.rules, tolerance)
+    entered = [diagnosing.enter(leaf) for leaf in affine_map.leaves]
     with diagnosing.run():
-        entered = [diagnosing.enter(leaf) for leaf in affine_map.leaves]
         affine_map.forward_func(*entered, *affine_map.constants)
-    if diagnosing.findings:
-        return f"First op at fault: {diagnosing.findings[0]}"
+    if diagnosing.finding:
+        return f"First op at fault: {diagnosing.finding}"
     return (
         "Every op on its own is exact, so something between the ops breaks the map: "
         "a forward function that gives different values each time, or code that changes "
@@ -59,40 +59,91 @@ def _is_not_finite(value: Tensor) -> Tensor:
 
 
 class Diagnosing(Freezing):
-    """Freezing that also compares each rule with its op."""
+    """Freezing that also tests each rule's value, slope and intercept."""
 
     def __init__(self, rules: Any, tolerance: float) -> None:
         super().__init__(rules, ledger=Ledger())
         self.tolerance = tolerance
-        self.findings: list[str] = []
+        self.finding = ""
 
     def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
-        expected = None
-        if rule.kind is Kind.RULE and not self.findings:
-            args, kwargs = mapped((arguments.args, arguments.kwargs), _copy)
-            value = op(*args, **kwargs)
-            expected = tensors(args[0] if rule.inplace else value)
+        if rule.kind is not Kind.RULE or self.finding:
+            return super()._freeze(op, rule, arguments)
+        args, kwargs = mapped((arguments.args, arguments.kwargs), _copy)
+        value = op(*args, **kwargs)
+        expected = tensors(args[0] if rule.inplace else value)
         result = super()._freeze(op, rule, arguments)
-        if expected is not None:
-            written = arguments.args[0] if rule.inplace else result
-            self._compare(rule, expected, tensors(written))
+        got = tensors(arguments.args[0] if rule.inplace else result)
+        fault = self._fault_of_value(expected, got)
+        if not fault and not rule.inplace:
+            fault = self._fault_of_slope(arguments.active(), got)
+        if fault:
+            site = Site(self._locator.path(), rule.name)
+            self.finding = (
+                f"{site} (treated op number {self.order}): {fault} check_rule tests it alone."
+            )
         return result
 
-    def _compare(self, rule: Rule, expected: list[Tensor], got: list[Tensor]) -> None:
+    def _fault_of_value(self, expected: list[Tensor], got: list[Tensor]) -> str:
         for wanted, value in zip(expected, got, strict=False):
-            if not wanted.is_floating_point():
+            if not wanted.is_floating_point() or not wanted.numel():
                 continue
-            scale = wanted.abs().max() if wanted.numel() else torch.zeros(())
             error = (wanted - value.detach()).abs()
-            if not bool((error <= self.tolerance * scale).all()):
-                path = self._locator.path()
-                where = f" in module {path!r}" if path else ""
-                self.findings.append(
-                    f"{rule.name}{where} (treated op number {self.order}): its rule's value "
-                    f"differs from the op's by {float(error.max()):.1e}. Correct the rule; "
-                    "check_rule tests it alone."
+            if not bool((error <= self.tolerance * wanted.abs().max()).all()):
+                return (
+                    f"its rule's value differs from the op's by {float(error.max()):.1e}. "
+                    "Correct the rule;"
                 )
-                return
+        return ""
+
+    def _fault_of_slope(self, points: list[Tensor], got: list[Tensor]) -> str:
+        """y = D z + c with D constant, along one random vector u of the outputs."""
+        outputs = [value for value in got if value.requires_grad]
+        if not outputs or not self.ledger:
+            return ""
+        vectors = [_random_like(output) for output in outputs]
+        pulled = torch.autograd.grad(
+            outputs, points, vectors, create_graph=True, retain_graph=True, allow_unused=True
+        )
+        moving = [pull for pull in pulled if pull is not None and pull.requires_grad]
+        if _change(moving, points) > 0:
+            return "its rule's slope depends on the input. Pass what it freezes to `hold`;"
+        along = [
+            (pull * point).detach()
+            for pull, point in zip(pulled, points, strict=True)
+            if pull is not None
+        ]
+        terms = [*along, *self._intercepts(vectors)]
+        values = [(v * o).detach() for v, o in zip(vectors, outputs, strict=True)]
+        total = sum(float(value.sum()) for value in values)
+        error = abs(total - sum(float(term.sum()) for term in terms))
+        size = sum(float(part.abs().sum()) for part in [*values, *terms])
+        if error > self.tolerance * size:
+            return (
+                "its rule's slope times the input plus its intercept is not its value. Pass "
+                "what it freezes to `hold`, or correct the intercept;"
+            )
+        return ""
+
+    def _intercepts(self, vectors: list[Tensor]) -> list[Tensor]:
+        """u · c of the latest call."""
+        entries = [] if self.ledger is None else self.ledger.entries[-1:]
+        constants = [constant for entry in entries for constant in entry.constants()]
+        return [v * constant for v, constant in zip(vectors, constants, strict=True)]
+
+
+def _change(weights: list[Tensor], points: list[Tensor]) -> float:
+    """The largest derivative of the weights' sum with respect to a point."""
+    if not weights:
+        return 0.0
+    total = torch.stack([(weight * _random_like(weight)).sum() for weight in weights]).sum()
+    changes = torch.autograd.grad(total, points, retain_graph=True, allow_unused=True)
+    return max((float(c.abs().max()) for c in changes if c is not None), default=0.0)
+
+
+def _random_like(tensor: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor)
 
 
 def _copy(tensor: Tensor) -> Tensor:
