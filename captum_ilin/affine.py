@@ -14,8 +14,9 @@ from torch import Tensor
 
 from captum_ilin.certificate import Certificate, certify, require_exact
 from captum_ilin.checks import check_batch
-from captum_ilin.derivatives import gradients_on, input_gradients
+from captum_ilin.derivatives import input_gradients
 from captum_ilin.errors import NonFiniteError
+from captum_ilin.gradmode import gradients_on
 from captum_ilin.location import Site
 from captum_ilin.targets import select
 

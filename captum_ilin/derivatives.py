@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,19 +9,13 @@ from torch import Tensor
 
 from captum_ilin.checks import check_finite
 from captum_ilin.errors import NoDerivativeError, UnusedInputError
+from captum_ilin.gradmode import gradients_on
 from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-__all__ = ["gradients_on", "input_gradients", "plain_forward"]
-
-
-@contextmanager
-def gradients_on() -> Iterator[None]:
-    """Derivatives can be taken inside, also for callers under no_grad or inference mode."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
+__all__ = ["input_gradients", "plain_forward"]
 
 
 def input_gradients(

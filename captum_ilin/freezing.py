@@ -19,6 +19,7 @@ from captum_ilin.activity import Activity, tracking
 from captum_ilin.arguments import Arguments, mapped, tensors
 from captum_ilin.errors import UnregisteredOpError, without_rule
 from captum_ilin.foreign import ForeignValues
+from captum_ilin.gradmode import gradients_on
 from captum_ilin.holding import is_replaying
 from captum_ilin.location import Locator, Site
 from captum_ilin.ruletable import Kind, Op, Rule, RuleTable, op_name
@@ -64,12 +65,12 @@ class Freezing(TorchFunctionMode):
     @contextmanager
     def run(self) -> Iterator[Freezing]:
         """Freeze what is called inside, with gradients on."""
-        with tracking(self.activity), torch.enable_grad(), self:
+        with tracking(self.activity), gradients_on(), self:
             yield self
 
     def enter(self, value: Tensor) -> Tensor:
         """An active copy of an input, for the model to use as it likes."""
-        with torch.enable_grad():
+        with gradients_on():
             copy = value.clone()
         self.activity.mark(copy)
         return copy

@@ -20,6 +20,7 @@ from captum_ilin.checks import (
 )
 from captum_ilin.diagnosis import WatchingFinite
 from captum_ilin.freezing import Freezing
+from captum_ilin.gradmode import gradients_on
 from captum_ilin.ledger import Ledger
 from captum_ilin.rules import DEFAULT_RULES
 from captum_ilin.sideeffects import buffers_kept
@@ -170,7 +171,7 @@ def _forward(
 
 def leaves_of(points: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Active leaves that share the inputs' memory; the inputs' own graphs are left alone."""
-    with torch.inference_mode(False):
+    with gradients_on():
         return tuple(
             (point.clone() if point.is_inference() else point.detach()).requires_grad_()
             for point in points
