@@ -16,8 +16,8 @@ from captum_ilin.certificate import Certificate, certify, require_exact
 from captum_ilin.checks import check_batch
 from captum_ilin.derivatives import input_gradients
 from captum_ilin.errors import NonFiniteError
-from captum_ilin.gradmode import gradients_on
 from captum_ilin.location import Site
+from captum_ilin.modes import gradients_on
 from captum_ilin.targets import select
 
 if TYPE_CHECKING:

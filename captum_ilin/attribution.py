@@ -18,8 +18,8 @@ from torch import Tensor
 from captum_ilin.arguments import mapped
 from captum_ilin.checks import check_batch, check_inputs, check_output
 from captum_ilin.derivatives import input_gradients, plain_forward
-from captum_ilin.gradmode import gradients_on
 from captum_ilin.linearization import constants_of, frozen, leaves_of, linearize
+from captum_ilin.modes import gradients_on
 from captum_ilin.rules import DEFAULT_RULES
 from captum_ilin.targets import select
 

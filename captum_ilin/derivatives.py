@@ -9,7 +9,7 @@ from torch import Tensor
 
 from captum_ilin.checks import check_finite
 from captum_ilin.errors import NoDerivativeError, UnusedInputError
-from captum_ilin.gradmode import gradients_on
+from captum_ilin.modes import gradients_on
 from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from captum_ilin.activity import Activity, tracking
 from captum_ilin.arguments import Arguments, mapped, tensors
 from captum_ilin.errors import UnregisteredOpError, without_rule
 from captum_ilin.foreign import ForeignValues
-from captum_ilin.gradmode import gradients_on
 from captum_ilin.holding import is_replaying
 from captum_ilin.location import Locator, Site
+from captum_ilin.modes import gradients_on, running_eagerly
 from captum_ilin.ruletable import Kind, Op, Rule, RuleTable, op_name
 from captum_ilin.tangent import tangent, written_tangent
 
@@ -65,7 +65,7 @@ class Freezing(TorchFunctionMode):
     @contextmanager
     def run(self) -> Iterator[Freezing]:
         """Freeze what is called inside, with gradients on."""
-        with tracking(self.activity), gradients_on(), self:
+        with running_eagerly(), tracking(self.activity), gradients_on(), self:
             yield self
 
     def enter(self, value: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ from torch import Tensor
 from captum_ilin.arguments import substituted, tensors
 from captum_ilin.certificate import Certificate, certify, fixed_random_like, tolerance_for
 from captum_ilin.errors import LawError
-from captum_ilin.gradmode import gradients_on
 from captum_ilin.linearization import linearize
+from captum_ilin.modes import gradients_on
 from captum_ilin.rules import DEFAULT_RULES
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from captum_ilin.checks import (
 )
 from captum_ilin.diagnosis import WatchingFinite
 from captum_ilin.freezing import Freezing
-from captum_ilin.gradmode import gradients_on
 from captum_ilin.ledger import Ledger
+from captum_ilin.modes import gradients_on
 from captum_ilin.rules import DEFAULT_RULES
 from captum_ilin.sideeffects import buffers_kept
 
