@@ -83,7 +83,7 @@ class Freezing(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        rule = self.rules.get(func)
+        rule = self.rules.find(func)
         if rule is not None and rule.kind is Kind.INERT:
             return func(*args, **kwargs)
         arguments = Arguments(self.activity, args, kwargs)

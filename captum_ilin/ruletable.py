@@ -90,6 +90,10 @@ class RuleTable(Mapping[Op, Rule]):
     def __getitem__(self, op: Op) -> Rule:
         return self._rules[op]
 
+    def find(self, op: Op) -> Rule | None:
+        """The rule of ``op``, or None; what ``get`` does, without its detours."""
+        return self._rules.get(op)
+
     def __iter__(self) -> Iterator[Op]:
         return iter(self._rules)
 

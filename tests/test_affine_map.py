@@ -368,9 +368,7 @@ def test_broken_rule_shows_in_the_certificate(rule: Any, errors: set[str], x: Te
 
 def test_check_names_the_op_with_a_wrong_value(x: Tensor) -> None:
     affine_map = linearize(GatedNet(), x, rules=DEFAULT_RULES | {F.silu: doubled})
-    with pytest.raises(
-        NotExactError, match=r"First op at fault: silu in 'act'"
-    ) as error:
+    with pytest.raises(NotExactError, match=r"First op at fault: silu in 'act'") as error:
         affine_map.check()
     assert "differs from the op's by" in str(error.value)
     assert "check_rule" in str(error.value)
