@@ -36,7 +36,7 @@ def modules_of(forward_func: Any) -> list[nn.Module]:
 def buffers_kept(forward_func: Any) -> Iterator[None]:
     """Restore the buffers of modules in training mode (running statistics, counters)."""
     kept = [
-        (buffer, buffer.clone(), buffer._version)
+        (buffer, buffer.clone())
         for root in modules_of(forward_func)
         for module in root.modules()
         if module.training
@@ -46,7 +46,8 @@ def buffers_kept(forward_func: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, before, version in kept:
-                if buffer._version != version:
-                    buffer.copy_(before)
+        # Batch norm writes its statistics without counting a version, and so does .data:
+        # what a ledger keeps stays readable.
+        for buffer, before in kept:
+            if not torch.equal(buffer, before):
+                buffer.data.copy_(before)
