@@ -12,6 +12,7 @@ from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
 from captum_ilin.location import Site
 from captum_ilin.ruletable import Kind
+from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
     from captum_ilin.affine import AffineMap
@@ -25,14 +26,15 @@ def first_inexact_op(affine_map: AffineMap, tolerance: float) -> str:
     """A sentence naming the first call whose rule does not equal its op."""
     diagnosing = Diagnosing(affine_map.freezing.rules, tolerance)
     entered = [diagnosing.enter(leaf) for leaf in affine_map.leaves]
-    with diagnosing.run():
+    with buffers_kept(affine_map.forward_func), diagnosing.run():
         affine_map.forward_func(*entered, *affine_map.constants)
     if diagnosing.finding:
         return f"First op at fault: {diagnosing.finding}"
     return (
         "Every op on its own is exact, so something between the ops breaks the map: "
-        "a forward function that gives different values each time, or code that changes "
-        "tensors where no op call is seen (NumPy, .data, a custom autograd.Function)."
+        "rows that depend on each other (batch norm in training mode), a forward function "
+        "that gives different values each time, or code that changes tensors where no op "
+        "call is seen (NumPy, .data, a custom autograd.Function)."
     )
 
 
