@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Activity", "copied", "first_time", "gate_rank", "is_active", "tracking"]
 
 
+_CONSTANT = -1  # the mark of a node that was looked at and leads to no active value
+
+
 class Activity:
     """The marks of one frozen run.
 
@@ -56,12 +59,15 @@ class Activity:
         if node is None:
             return None
         rank = _marks(node).get(self._key)
+        if rank == _CONSTANT:
+            return None
         return self._adopt(value, node) if rank is None else rank
 
     def _adopt(self, value: Tensor, node: Node) -> int | None:
         """Rank of a value whose node carries no mark: foreign, regenerated, or constant."""
         unmarked = self._unmarked_ancestors(node)
         if unmarked is None:
+            _marks(node)[self._key] = _CONSTANT
             return None
         # A write through a view gives its base, and the base's other views, new nodes.
         rewritten = value._is_view() or any(
@@ -81,7 +87,7 @@ class Activity:
                 if parent is None or (parent, number) in seen:
                     continue
                 seen.add((parent, number))
-                if self._key in _marks(parent):
+                if _marks(parent).get(self._key, _CONSTANT) != _CONSTANT:
                     edges.append(GradientEdge(parent, number))
                 else:
                     stack.append(parent)
@@ -94,7 +100,7 @@ class Activity:
             for parent, _ in stack.pop().next_functions:
                 if parent is None or parent in seen:
                     continue
-                if self._key in _marks(parent):
+                if _marks(parent).get(self._key, _CONSTANT) != _CONSTANT:
                     reached = True
                 else:
                     seen.add(parent)

@@ -68,7 +68,9 @@ class Arguments:
     def _sorted(self, arg: Any) -> Any:
         if isinstance(arg, Tensor):
             return self._sort(arg) if arg.requires_grad else arg
-        return mapped(arg, self._sort) if isinstance(arg, (list, tuple, dict)) else arg
+        if isinstance(arg, (list, tuple)):
+            return arg if _is_plain(arg) else mapped(arg, self._sort)
+        return mapped(arg, self._sort) if isinstance(arg, dict) else arg
 
     def _sort(self, tensor: Tensor) -> Tensor:
         rank = self._activity.rank(tensor)
@@ -104,6 +106,15 @@ class Arguments:
         if self._activity.rank(tensor) is not None:
             return _Blank(tensor.shape, tensor.dtype, tensor.device)
         return _Kept(tensor, -1 if tensor.is_inference() else tensor._version)
+
+
+def _is_plain(values: Sequence[Any]) -> bool:
+    """Only whole numbers, such as strides and shapes."""
+    return not any(map(_may_hold_tensors, values))
+
+
+def _may_hold_tensors(value: Any) -> bool:
+    return not isinstance(value, int)
 
 
 class _Blank(NamedTuple):

@@ -110,14 +110,19 @@ class TrainingModeWarning(IlinWarning):
     """An op ran in training mode: the map depends on chance or on other rows."""
 
 
-def without_rule(sites: Sequence[object]) -> str:
+def without_rule(sites: Sequence[object], *, strict: bool = False) -> str:
     """The message about ops that no rule covers."""
     names = ", ".join(str(site) for site in sites)
+    done = (
+        "strict=True refuses to take its tangent."
+        if strict
+        else "Frozen at its tangent: the map is still exact, with the intercept in the bias, "
+        "but the split between weight and bias is a default nobody chose."
+    )
     return (
-        f"No rule for: {names}. Frozen at its tangent: the map is still exact, with the "
-        "intercept in the bias, but the split between weight and bias is a default nobody "
-        "chose. Add a rule: `linearize(..., rules=DEFAULT_RULES | {op: rule})`, where rule "
-        "has the op's own signature and passes what it freezes through `hold`."
+        f"No rule for: {names}. {done} Add a rule: `linearize(..., rules=DEFAULT_RULES | "
+        "{op: rule})`, where rule has the op's own signature and passes what it freezes "
+        "through `hold`."
     )
 
 

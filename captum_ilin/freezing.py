@@ -92,7 +92,7 @@ class Freezing(TorchFunctionMode):
         if self._foreign and not (rule is not None and rule.inplace):
             arguments.replace(self._foreign.stand_in)
         if not arguments.ranks:
-            return func(*arguments.args, **arguments.kwargs)
+            return func(*args, **kwargs)
         if not torch.is_grad_enabled():
             self._foreign.note_used(arguments.active())
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
@@ -118,7 +118,7 @@ class Freezing(TorchFunctionMode):
         else:
             result = self.ledger.run(rule, arguments, self._locator.path())
         written = arguments.args[0] if rule.inplace else result
-        self._mark(written, min(arguments.ranks) if rule.rank is None else rule.rank)
+        self._mark(written, rule.rank_of_result(arguments.ranks))
         return result
 
     def _mark(self, result: Any, rank: int) -> None:
@@ -171,7 +171,7 @@ class Freezing(TorchFunctionMode):
     def _report(self, op: str) -> None:
         site = Site(self._locator.path(), op)
         if self.strict:
-            raise UnregisteredOpError(without_rule([site]))
+            raise UnregisteredOpError(without_rule([site], strict=True))
         self.unregistered[site] += 1
 
 

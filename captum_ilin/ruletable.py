@@ -48,6 +48,8 @@ class Rule:
         rank: gate rank of the result; None passes on the lowest rank of the active
             arguments.
         inplace: the op writes its result into its first argument.
+        mixes: the op sums features with weights, so that what an activation gated is a new
+            feature afterwards: rank 1 becomes 0, while rank 2, a pattern, stays.
         plain: the out-of-place op with the same value.
         is_tangent: the rule's slope is the op's own Jacobian.
     """
@@ -59,6 +61,14 @@ class Rule:
     inplace: bool = False
     plain: Op | None = None
     is_tangent: bool = False
+    mixes: bool = False
+
+    def rank_of_result(self, ranks: list[int]) -> int:
+        """Gate rank of the result, from those of the active arguments."""
+        if self.rank is not None:
+            return self.rank
+        lowest = min(ranks)
+        return 0 if self.mixes and lowest == 1 else lowest
 
 
 class RuleTable(Mapping[Op, Rule]):
@@ -119,6 +129,7 @@ class RuleTable(Mapping[Op, Rule]):
         inplace: tuple[Op, ...] = (),
         rank: int | None = None,
         is_tangent: bool = False,
+        mixes: bool = False,
     ) -> Callable[[_RuleFunction], _RuleFunction]:
         """Register the decorated rule for ``ops``, all aliases of one op.
 
@@ -130,6 +141,8 @@ class RuleTable(Mapping[Op, Rule]):
                 rank of the active arguments.
             is_tangent (bool, optional): the rule's slope is the op's own Jacobian, so
                 ``TANGENT_RULES`` keeps it. Default: False
+            mixes (bool, optional): the op sums features with weights, as a linear layer
+                does, which ends the gate rank of an activation. Default: False
 
         Raises:
             DuplicateRuleError: an op has a rule in this table already.
@@ -138,7 +151,8 @@ class RuleTable(Mapping[Op, Rule]):
 
         def register(function: _RuleFunction) -> _RuleFunction:
             name = op_name(ops[0])
-            self._add(ops, Rule(function, Kind.RULE, name, rank, False, ops[0], is_tangent))
+            rule = Rule(function, Kind.RULE, name, rank, False, ops[0], is_tangent, mixes)
+            self._add(ops, rule)
             if inplace:
                 register_write = self.writes(
                     *inplace, plain=ops[0], rank=rank, is_tangent=is_tangent
@@ -172,12 +186,18 @@ class RuleTable(Mapping[Op, Rule]):
 
         return register
 
-    def runs(self, kind: Kind, *ops: Op, inplace: tuple[Op, ...] = ()) -> None:
+    def runs(
+        self,
+        kind: Kind,
+        *ops: Op,
+        inplace: tuple[Op, ...] = (),
+        rank: int | None = None,
+    ) -> None:
         """Register ``ops`` to be run as they are, for one of the kinds that run the op."""
         for op in ops:
-            self._add((op,), Rule(op, kind, op_name(op)))
+            self._add((op,), Rule(op, kind, op_name(op), rank))
         for op in inplace:
-            self._add((op,), Rule(op, kind, op_name(op), inplace=True))
+            self._add((op,), Rule(op, kind, op_name(op), rank, inplace=True))
 
     def _add(self, ops: tuple[Op, ...], rule: Rule) -> None:
         if not self._open:

@@ -101,9 +101,8 @@ class _FusedLayerNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
         weight, inverse = ctx.saved_tensors
-        scaled = vector if weight is None else vector * weight
-        scaled = scaled * inverse
-        return scaled - scaled.mean(ctx.dims, keepdim=True), None, None, None, None
+        scaled = vector * inverse if weight is None else (vector * weight).mul_(inverse)
+        return scaled.sub_(scaled.mean(ctx.dims, keepdim=True)), None, None, None, None
 
 
 @RULES.freezes(torch.layer_norm)

@@ -139,7 +139,15 @@ RULES.runs(
     # copies and repeats
     *(torch.clone, Tensor.clone, torch.tile, Tensor.tile, Tensor.repeat),
     *(torch.repeat_interleave, Tensor.repeat_interleave, torch.flip, Tensor.flip),
-    *(torch.fliplr, torch.flipud, torch.roll, Tensor.roll, torch.rot90, Tensor.rot90),
+    *(
+        Tensor.__reversed__,
+        torch.fliplr,
+        torch.flipud,
+        torch.roll,
+        Tensor.roll,
+        torch.rot90,
+        Tensor.rot90,
+    ),
     *(F.pixel_shuffle, F.pixel_unshuffle, F.channel_shuffle, F.fold, F.unfold),
     # casts
     *(Tensor.to, Tensor.type, Tensor.float, Tensor.double, Tensor.half),

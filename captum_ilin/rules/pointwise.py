@@ -146,7 +146,8 @@ def square(input: Tensor) -> Tensor:
 
 
 @RULES.freezes(
-    torch.pow, Tensor.pow, torch.float_power, Tensor.float_power, inplace=(Tensor.pow_,)
+    *(torch.pow, Tensor.pow, Tensor.__pow__, torch.float_power, Tensor.float_power),
+    inplace=(Tensor.pow_, Tensor.__ipow__),
 )
 def pow(input: Any, exponent: Any) -> Tensor:
     """A constant power of at least one: secant z^(p−1) · z. Any other: tangent."""
@@ -235,6 +236,8 @@ _tangent(torch.sqrt, Tensor.sqrt, inplace=(torch.sqrt_, Tensor.sqrt_))
 _tangent(torch.prod, Tensor.prod)
 _tangent(torch.cumprod, Tensor.cumprod)
 _tangent(torch.logaddexp, Tensor.logaddexp)
+_tangent(torch.hypot, Tensor.hypot)
+_tangent(torch.logit, Tensor.logit, torch.special.logit)
 _tangent(torch.atan2, Tensor.atan2, torch.arctan2, Tensor.arctan2)
 _tangent(F.cosine_similarity)
 _tangent(F.pairwise_distance)

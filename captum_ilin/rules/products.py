@@ -32,37 +32,37 @@ def mul(input: Any, other: Any) -> Tensor:
     return product(torch.mul, input, other)
 
 
-@RULES.freezes(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.linalg.matmul)
+@RULES.freezes(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.linalg.matmul, mixes=True)
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     return product(torch.matmul, input, other)
 
 
-@RULES.freezes(Tensor.__rmatmul__)
+@RULES.freezes(Tensor.__rmatmul__, mixes=True)
 def rmatmul(input: Tensor, other: Tensor) -> Tensor:
     return product(torch.matmul, other, input)
 
 
-@RULES.freezes(torch.bmm, Tensor.bmm)
+@RULES.freezes(torch.bmm, Tensor.bmm, mixes=True)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return product(torch.bmm, input, mat2)
 
 
-@RULES.freezes(torch.mm, Tensor.mm)
+@RULES.freezes(torch.mm, Tensor.mm, mixes=True)
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return product(torch.mm, input, mat2)
 
 
-@RULES.freezes(torch.mv, Tensor.mv)
+@RULES.freezes(torch.mv, Tensor.mv, mixes=True)
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     return product(torch.mv, input, vec)
 
 
-@RULES.freezes(torch.dot, Tensor.dot)
+@RULES.freezes(torch.dot, Tensor.dot, mixes=True)
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     return product(torch.dot, input, tensor)
 
 
-@RULES.freezes(torch.inner, Tensor.inner)
+@RULES.freezes(torch.inner, Tensor.inner, mixes=True)
 def inner(input: Tensor, other: Tensor) -> Tensor:
     return product(torch.inner, input, other)
 
@@ -72,18 +72,18 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return product(torch.outer, input, vec2)
 
 
-@RULES.freezes(torch.tensordot)
+@RULES.freezes(torch.tensordot, mixes=True)
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Any = None) -> Tensor:
     return product(lambda a, b: torch.tensordot(a, b, dims), a, b)
 
 
-@RULES.freezes(torch.einsum)
+@RULES.freezes(torch.einsum, mixes=True)
 def einsum(equation: Any, *operands: Any) -> Tensor:
     factors = operands[0] if isinstance(operands[0], (list, tuple)) else operands
     return product(lambda *factors: torch.einsum(equation, *factors), *factors)
 
 
-@RULES.freezes(F.bilinear)
+@RULES.freezes(F.bilinear, mixes=True)
 def bilinear(
     input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor:
@@ -94,7 +94,7 @@ def bilinear(
     return result if bias is None else result + bias
 
 
-@RULES.freezes(F.linear)
+@RULES.freezes(F.linear, mixes=True)
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if is_active_factor(weight):
         result = product(F.linear, input, weight)
@@ -109,7 +109,7 @@ def is_active_factor(weight: Any) -> bool:
 
 
 def _convolution(op: Any, dims: int) -> None:
-    @RULES.freezes(op)
+    @RULES.freezes(op, mixes=True)
     def rule(
         input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Tensor:
@@ -134,7 +134,7 @@ for _dims, _ops in enumerate(
 def _accumulated(op: Any, multiply: Any, *aliases: Any, inplace: tuple[Any, ...]) -> None:
     """Register β·input + α·(first · second)."""
 
-    @RULES.freezes(op, *aliases, inplace=inplace)
+    @RULES.freezes(op, *aliases, inplace=inplace, mixes=True)
     def rule(
         input: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1
     ) -> Tensor:

@@ -31,7 +31,13 @@ _nn = torch._C._nn
 
 RULES.runs(
     Kind.LINEAR,
-    *(torch.relu, Tensor.relu, _nn.leaky_relu, torch.prelu, Tensor.prelu),
+    *(torch.relu, Tensor.relu, F.relu, _nn.leaky_relu, F.leaky_relu),
+    *(torch.prelu, Tensor.prelu),
+    inplace=(torch.relu_, Tensor.relu_, _nn.leaky_relu_),
+    rank=1,
+)
+RULES.runs(
+    Kind.LINEAR,
     *(torch.abs, Tensor.abs, torch.absolute, Tensor.absolute),
     *(F.max_pool1d, F.max_pool1d_with_indices, torch.max_pool1d),
     *(torch.max_pool1d_with_indices,),
@@ -48,10 +54,7 @@ RULES.runs(
     *(torch.median, Tensor.median, torch.nanmedian, Tensor.nanmedian),
     *(torch.kthvalue, Tensor.kthvalue, torch.mode, Tensor.mode),
     *(torch.cummax, Tensor.cummax, torch.cummin, Tensor.cummin),
-    inplace=(
-        *(torch.relu_, Tensor.relu_, _nn.leaky_relu_),
-        *(torch.abs_, Tensor.abs_, Tensor.absolute_),
-    ),
+    inplace=(*(torch.abs_, Tensor.abs_, Tensor.absolute_),),
 )
 
 
@@ -111,20 +114,18 @@ _piecewise(torch.fmax, Tensor.fmax, rank=None)
 _piecewise(torch.fmin, Tensor.fmin, rank=None)
 _piecewise(torch.max, Tensor.max, rank=None)
 _piecewise(torch.min, Tensor.min, rank=None)
+_piecewise(
+    torch.remainder,
+    Tensor.remainder,
+    Tensor.__mod__,
+    inplace=(Tensor.remainder_, Tensor.__imod__),
+    rank=None,
+)
+_piecewise(torch.fmod, Tensor.fmod, inplace=(Tensor.fmod_,), rank=None)
+_piecewise(torch.frac, Tensor.frac, inplace=(torch.frac_, Tensor.frac_), rank=None)
 _piecewise(torch.nan_to_num, Tensor.nan_to_num, rank=None)
 
 # torch.nn.functional's spellings choose between an op and its in-place form.
-
-
-@RULES.decomposes(F.relu)
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    return torch.relu_(input) if inplace else torch.relu(input)
-
-
-@RULES.decomposes(F.leaky_relu)
-def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    op = _nn.leaky_relu_ if inplace else _nn.leaky_relu
-    return op(input, negative_slope)
 
 
 @RULES.decomposes(F.relu6)
@@ -163,7 +164,7 @@ def rrelu(
         warn(TrainingModeWarning, "rrelu ran in training mode: its slopes are drawn by chance.")
         draw = torch.rrelu_ if inplace else torch.rrelu
         return draw(input, lower, upper, True)
-    return leaky_relu(input, (lower + upper) / 2, inplace)
+    return F.leaky_relu(input, (lower + upper) / 2, inplace)
 
 
 RULES.runs(Kind.LINEAR, torch.rrelu, inplace=(torch.rrelu_,))

@@ -98,7 +98,7 @@ for alpha in (1.0, 0.3):
         lambda a=alpha: (*special(*SPECIAL)(), a),
         ref.secant(lambda z, a=alpha: celu(z, a), 1.0),
     )
-POWERS = (torch.pow, Tensor.pow, Tensor.pow_)
+POWERS = (torch.pow, Tensor.pow, Tensor.__pow__, Tensor.pow_, Tensor.__ipow__)
 for power in (1, 2, 3, 2.5):
     low = -2.0 if power == int(power) else 0.1
     case(
@@ -151,6 +151,12 @@ case((Tensor.log_softmax, torch.special.log_softmax), lambda: (active(2, 4), -1)
 SUMS = (torch.logsumexp, Tensor.logsumexp, torch.special.logsumexp)
 case((*SUMS, torch.cumprod, Tensor.cumprod), lambda: (active(2, 4), -1), ref.tangent)
 PAIRS = (torch.logaddexp, Tensor.logaddexp, torch.atan2, Tensor.atan2, torch.arctan2)
-case((*PAIRS, Tensor.arctan2), lambda: (active(4), active(4)), ref.tangent)
+LOGITS = (torch.logit, Tensor.logit, torch.special.logit)
+case(LOGITS, lambda: (active(5, low=0.05, high=0.95),), ref.tangent)
+case(
+    (*PAIRS, Tensor.arctan2, torch.hypot, Tensor.hypot),
+    lambda: (active(4), active(4)),
+    ref.tangent,
+)
 DISTANCES = (F.cosine_similarity, F.pairwise_distance, torch.cdist)
 case(DISTANCES, lambda: (active(2, 3), values(2, 3)), ref.tangent)

@@ -71,3 +71,10 @@ POOLS = (F.fractional_max_pool2d, F.fractional_max_pool2d_with_indices)
 case(POOLS, lambda: (active(1, 1, 6, 6), 2, 3, None, False, half(1, 1, 2)), ref.piece)
 POOLS = (F.fractional_max_pool3d, F.fractional_max_pool3d_with_indices)
 case(POOLS, lambda: (active(1, 1, 5, 5, 5), 2, 3, None, False, half(1, 1, 3)), ref.piece)
+MODULO = (torch.remainder, Tensor.remainder, Tensor.__mod__, torch.fmod, Tensor.fmod)
+case(
+    (*MODULO, Tensor.remainder_, Tensor.__imod__, Tensor.fmod_),
+    lambda: (active(6), 0.7),
+    ref.piece,
+)
+case((torch.frac, Tensor.frac, torch.frac_, Tensor.frac_), lambda: (active(6),), ref.piece)

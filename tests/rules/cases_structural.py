@@ -73,7 +73,17 @@ moves(
 moves((torch.diag_embed, Tensor.diag_embed, torch.triu, Tensor.triu, torch.tril, Tensor.tril))
 moves((Tensor.triu_, Tensor.tril_))
 case((F.embedding,), lambda: (index(0, 2), active(3, 2)), ref.affine)
-moves((torch.clone, Tensor.clone, torch.fliplr, torch.flipud, torch.rot90, Tensor.rot90))
+moves(
+    (
+        Tensor.__reversed__,
+        torch.clone,
+        Tensor.clone,
+        torch.fliplr,
+        torch.flipud,
+        torch.rot90,
+        Tensor.rot90,
+    )
+)
 moves((torch.tile, Tensor.tile, Tensor.repeat), (2, 2))
 moves((torch.repeat_interleave, Tensor.repeat_interleave, torch.roll, Tensor.roll), 2)
 moves((torch.flip, Tensor.flip), (0, 1))

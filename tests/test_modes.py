@@ -1,0 +1,60 @@
+"""Callers' modes: compiled modules, threads, inference mode."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from captum_ilin import InstanceWiseLinearization, linearize
+
+
+def _network() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.Linear(4, 2)).double()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # the compiler's own
+def test_a_compiled_module_is_seen_through() -> None:
+    network, x = _network(), torch.randn(2, 3, dtype=torch.float64)
+    compiled = torch.compile(network, backend="eager")
+    affine_map = linearize(compiled, x)
+    assert affine_map.check().unregistered == {}
+    assert torch.equal(_weight(compiled, x), _weight(network, x))
+    assert torch.allclose(compiled(x), network(x))
+
+
+def _weight(forward: object, x: Tensor) -> Tensor:
+    weight = linearize(forward, x).weight(target=0)
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def test_threads_do_not_see_each_other() -> None:
+    networks = [_network() for _ in range(4)]
+    x = torch.randn(5, 3, dtype=torch.float64)
+    expected = [_weight(network, x) for network in networks]
+    found: dict[int, Tensor] = {}
+
+    def explain(number: int) -> None:
+        for _ in range(10):
+            found[number] = _weight(networks[number], x)
+
+    threads = [threading.Thread(target=explain, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(found[number], expected[number]) for number in range(4))
+
+
+def test_inference_mode_callers_get_the_same_map() -> None:
+    network, x = _network(), torch.randn(5, 3, dtype=torch.float64)
+    expected = InstanceWiseLinearization(network).attribute(x, target=1)
+    with torch.inference_mode():
+        made_inside = x * 1
+        attributions = InstanceWiseLinearization(network).attribute(made_inside, target=1)
+        bias = linearize(network, made_inside).bias(target=1)
+    assert torch.equal(attributions, expected)
+    assert torch.allclose(attributions.sum(1) + bias, network(x)[:, 1])
