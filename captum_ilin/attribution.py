@@ -18,6 +18,7 @@ from torch import Tensor
 from captum_ilin.arguments import mapped
 from captum_ilin.checks import check_batch, check_inputs, check_output
 from captum_ilin.derivatives import input_gradients, plain_forward
+from captum_ilin.errors import NotOfferedError
 from captum_ilin.linearization import constants_of, frozen, leaves_of, linearize
 from captum_ilin.modes import gradients_on
 from captum_ilin.rules import DEFAULT_RULES
@@ -156,6 +157,8 @@ class InstanceWiseLinearization(GradientAttribution):
         """
         points = inputs if isinstance(inputs, tuple) else (inputs,)
         check_inputs(points)
+        if return_convergence_delta or return_bias:
+            self._check_explains_the_output()
         leaves, constants = leaves_of(points), constants_of(additional_forward_args)
         forward = frozen(self.forward_func, rules=self.rules, strict=self.strict)
         weights = self.gradient_func(forward, leaves, target, constants)
@@ -173,7 +176,7 @@ class InstanceWiseLinearization(GradientAttribution):
 
     def attribute_future(self) -> None:
         """Not offered; raises NotImplementedError."""
-        raise NotImplementedError(
+        raise NotOfferedError(
             "attribute_future is not implemented for InstanceWiseLinearization. Call "
             "attribute instead."
         )
@@ -213,6 +216,15 @@ class InstanceWiseLinearization(GradientAttribution):
     def multiplies_by_inputs(self) -> bool:
         """Whether ``attribute`` returns W ∘ x rather than W."""
         return self._multiply_by_inputs
+
+    def _check_explains_the_output(self) -> None:
+        """Bias and delta are those of the output, which a replaced gradient_func is not about."""
+        if self.gradient_func is not _weights:
+            raise NotOfferedError(
+                "return_bias and return_convergence_delta are not offered here: gradient_func "
+                "has been replaced, so the attributions are not those of forward_func's "
+                "output, as in neuron attribution. Ask for the attributions alone."
+            )
 
     def _attributions(
         self, weights: tuple[Tensor, ...], points: tuple[Tensor, ...]

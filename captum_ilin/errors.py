@@ -23,6 +23,7 @@ __all__ = [
     "NoDerivativeError",
     "NonFiniteError",
     "NotExactError",
+    "NotOfferedError",
     "OpaqueModuleError",
     "OutputShapeError",
     "TargetError",
@@ -92,6 +93,10 @@ class DuplicateRuleError(IlinError, ValueError):
 
 class NotExactError(IlinError, ArithmeticError):
     """An affine map that is not exact; the message names the op."""
+
+
+class NotOfferedError(IlinError, NotImplementedError):
+    """A request that this class does not answer."""
 
 
 class LawError(IlinError, AssertionError):

@@ -349,6 +349,16 @@ def test_neuron_variant_is_frozen_too(x: Tensor) -> None:
     assert (plain - expected).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("asked", ["return_bias", "return_convergence_delta"])
+def test_neuron_variant_refuses_the_output_s_bias(
+    network: nn.Sequential, x: Tensor, asked: str
+) -> None:
+    method = ILIN(network)
+    method.gradient_func = construct_neuron_grad_fn(network[1], (2,))
+    with pytest.raises(NotImplementedError, match="gradient_func has been replaced"):
+        method.attribute(x, **{asked: True})
+
+
 @pytest.mark.parametrize("rows", [1, 2, 7])
 def test_rows_do_not_see_each_other(network: nn.Module, rows: int) -> None:
     x = torch.randn(rows, FEATURES, dtype=torch.float64)

@@ -19,7 +19,7 @@ from captum_ilin import DEFAULT_RULES, TANGENT_RULES, AffineMap, RuleTable, line
 pytest.importorskip("torchvision", reason="torchvision is not installed")
 from torchvision import models
 
-# What the project promises of every family: see "Must reach" of the first issue.
+# What the project promises of every family.
 VALUE_ERROR = 1e-12
 COMPLETENESS_ERROR = 1e-11
 SINGLE_PRECISION_ERROR = 1e-4
