@@ -218,7 +218,7 @@ class InstanceWiseLinearization(GradientAttribution):
         return self._multiply_by_inputs
 
     def _check_explains_the_output(self) -> None:
-        """Bias and delta are those of the output, which a replaced gradient_func is not about."""
+        """Bias and delta are the output's; a replaced gradient_func explains something else."""
         if self.gradient_func is not _weights:
             raise NotOfferedError(
                 "return_bias and return_convergence_delta are not offered here: gradient_func "

@@ -7,6 +7,7 @@ Jacobian and b = F − J x0.
 
 from captum_ilin.rules import (
     attention,
+    multihead,
     normalization,
     passthrough,
     pointwise,
@@ -24,6 +25,7 @@ DEFAULT_RULES = (
     | products.RULES
     | normalization.RULES
     | attention.RULES
+    | multihead.RULES
 ).named("DEFAULT_RULES")
 TANGENT_RULES = (
     tangents_of(DEFAULT_RULES) | attention.EXPLICIT | normalization.EXPLICIT
