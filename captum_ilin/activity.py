@@ -41,11 +41,14 @@ class Activity:
         self.said: set[str] = set()
 
     def mark(self, value: Tensor, rank: int = 0) -> None:
-        """Mark ``value`` as active, and with it the tensor it is a view of."""
+        """Mark ``value`` as active."""
         node = value.grad_fn
-        if node is None:
-            return
-        _marks(node)[self._key] = rank
+        if node is not None:
+            _marks(node)[self._key] = rank
+
+    def mark_written(self, value: Tensor, rank: int = 0) -> None:
+        """Mark ``value``, which was written to, and with it the tensor it is a view of."""
+        self.mark(value, rank)
         if value._is_view() and value._base is not None:
             base = value._base.grad_fn
             if base is not None and self._key not in _marks(base):

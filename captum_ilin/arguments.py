@@ -53,19 +53,25 @@ class Arguments:
     Attributes:
         args, kwargs: the arguments to run the op with.
         ranks: gate rank of every active tensor among them, in order.
+        only_first: the first positional argument is the only active one.
     """
 
-    __slots__ = ("_activity", "args", "kwargs", "ranks")
+    __slots__ = ("_activity", "args", "kwargs", "only_first", "ranks")
 
     def __init__(
         self, activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._activity = activity
         self.ranks: list[int] = []
-        self.args = tuple([self._sorted(arg) for arg in args])
+        first = [self._sorted(arg) for arg in args[:1]]
+        self.only_first = bool(self.ranks) and isinstance(args[0], Tensor)
+        self.args = (*first, *[self._sorted(arg) for arg in args[1:]])
         self.kwargs = {name: self._sorted(arg) for name, arg in kwargs.items()}
+        self.only_first = self.only_first and len(self.ranks) == 1
 
     def _sorted(self, arg: Any) -> Any:
+        if type(arg) in _NUMBERS:
+            return arg
         if isinstance(arg, Tensor):
             return self._sort(arg) if arg.requires_grad else arg
         if isinstance(arg, (list, tuple)):
@@ -106,6 +112,9 @@ class Arguments:
         if self._activity.rank(tensor) is not None:
             return _Blank(tensor.shape, tensor.dtype, tensor.device)
         return _Kept(tensor, -1 if tensor.is_inference() else tensor._version)
+
+
+_NUMBERS = frozenset({bool, int, float, str, type(None)})
 
 
 def _is_plain(values: Sequence[Any]) -> bool:

@@ -53,10 +53,7 @@ class ForeignValues:
 
     def __init__(self) -> None:
         self._used: dict[tuple[Node, int], Tensor] = {}
-        self._tangents: dict[int, tuple[Tensor, int, Tensor]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._tangents)
+        self.tangents: dict[int, tuple[Tensor, int, Tensor]] = {}
 
     def note_used(self, values: Iterable[Tensor]) -> None:
         """Remember active values that were used while gradients were off."""
@@ -78,10 +75,10 @@ class ForeignValues:
         graph = ForeignGraph(value, sources, known)
         with torch.enable_grad():
             (tangent,) = attached(graph, known)
-        self._tangents[id(value)] = value, value._version, tangent
+        self.tangents[id(value)] = value, value._version, tangent
         return tangent, graph
 
     def stand_in(self, value: Tensor) -> Tensor:
         """The tangent that stands for ``value``, or ``value`` itself."""
-        known, version, tangent = self._tangents.get(id(value), (None, 0, value))
+        known, version, tangent = self.tangents.get(id(value), (None, 0, value))
         return tangent if known is value and version == value._version else value

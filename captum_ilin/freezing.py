@@ -89,7 +89,7 @@ class Freezing(TorchFunctionMode):
         arguments = Arguments(self.activity, args, kwargs)
         if self.activity.foreign:
             self._freeze_foreign()
-        if self._foreign and not (rule is not None and rule.inplace):
+        if self._foreign.tangents and not (rule is not None and rule.inplace):
             arguments.replace(self._foreign.stand_in)
         if not arguments.ranks:
             return func(*args, **kwargs)
@@ -112,13 +112,18 @@ class Freezing(TorchFunctionMode):
 
     def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
         """Run the rule, note the constant it adds, and mark its result as active."""
+        if arguments.only_first and rule.alone is not None:
+            rule = rule.alone
         quiet = rule.kind is Kind.LINEAR and not rule.inplace
         if self.ledger is None or quiet:
             result = rule.function(*arguments.args, **arguments.kwargs)
         else:
             result = self.ledger.run(rule, arguments, self._locator.path())
-        written = arguments.args[0] if rule.inplace else result
-        self._mark(written, rule.rank_of_result(arguments.ranks))
+        rank = rule.rank_of_result(arguments.ranks)
+        if rule.inplace or result is arguments.args[0]:
+            self.activity.mark_written(arguments.args[0], rank)
+        else:
+            self._mark(result, rank)
         return result
 
     def _mark(self, result: Any, rank: int) -> None:
@@ -133,7 +138,7 @@ class Freezing(TorchFunctionMode):
         for output in tensors(outputs):
             self.activity.rank(output)
         self._freeze_foreign()
-        return mapped(outputs, self._foreign.stand_in) if self._foreign else outputs
+        return mapped(outputs, self._foreign.stand_in) if self._foreign.tangents else outputs
 
     def _tangent_of(self, op: Op) -> Rule:
         """What is done with an op without a rule: its tangent, and a report.

@@ -143,7 +143,7 @@ def _run(
     outputs = _forward(forward_func, args, kwargs, freezing, active)
     warn_of_unregistered(freezing.unregistered, freezing.held)
     check_output(outputs)
-    if not torch.isfinite(outputs).all():
+    if not torch.isfinite(outputs.detach().sum()) and not torch.isfinite(outputs).all():
         watching = WatchingFinite(freezing.rules)
         _forward(forward_func, args, kwargs, watching, active)
         check_finite(outputs, "The output of forward_func", watching.finding)

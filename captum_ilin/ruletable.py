@@ -8,7 +8,7 @@ a new one, in which the right-hand side wins.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,6 +50,8 @@ class Rule:
         inplace: the op writes its result into its first argument.
         mixes: the op sums features with weights, so that what an activation gated is a new
             feature afterwards: rank 1 becomes 0, while rank 2, a pattern, stays.
+        alone: the rule for a call whose first argument is the only active one: the op is
+            affine in it, and runs as it is.
         plain: the out-of-place op with the same value.
         is_tangent: the rule's slope is the op's own Jacobian.
     """
@@ -62,6 +64,7 @@ class Rule:
     plain: Op | None = None
     is_tangent: bool = False
     mixes: bool = False
+    alone: Rule | None = None
 
     def rank_of_result(self, ranks: list[int]) -> int:
         """Gate rank of the result, from those of the active arguments."""
@@ -130,6 +133,7 @@ class RuleTable(Mapping[Op, Rule]):
         rank: int | None = None,
         is_tangent: bool = False,
         mixes: bool = False,
+        affine_in_first: bool = False,
     ) -> Callable[[_RuleFunction], _RuleFunction]:
         """Register the decorated rule for ``ops``, all aliases of one op.
 
@@ -143,6 +147,8 @@ class RuleTable(Mapping[Op, Rule]):
                 ``TANGENT_RULES`` keeps it. Default: False
             mixes (bool, optional): the op sums features with weights, as a linear layer
                 does, which ends the gate rank of an activation. Default: False
+            affine_in_first (bool, optional): where the first argument alone is active, the
+                op runs as it is. Default: False
 
         Raises:
             DuplicateRuleError: an op has a rule in this table already.
@@ -152,7 +158,9 @@ class RuleTable(Mapping[Op, Rule]):
         def register(function: _RuleFunction) -> _RuleFunction:
             name = op_name(ops[0])
             rule = Rule(function, Kind.RULE, name, rank, False, ops[0], is_tangent, mixes)
-            self._add(ops, rule)
+            for op in ops:
+                alone = replace(rule, function=op, kind=Kind.AFFINE)
+                self._add((op,), replace(rule, alone=alone) if affine_in_first else rule)
             if inplace:
                 register_write = self.writes(
                     *inplace, plain=ops[0], rank=rank, is_tangent=is_tangent

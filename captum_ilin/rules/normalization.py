@@ -199,7 +199,10 @@ def batch_norm(
 ) -> Tensor:
     """Batch norm (Ioffe & Szegedy 2015); running statistics are read, never updated."""
     if not training:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
+        cudnn = torch.backends.cudnn.enabled
+        return torch.batch_norm(
+            input, weight, bias, running_mean, running_var, False, momentum, eps, cudnn
+        )
     _warn_of_batch_statistics()
     dims = [dim for dim in range(input.dim()) if dim != 1]
     return _by_channel(_standardized(input, dims, eps), weight, bias)

@@ -27,42 +27,50 @@ RULES = RuleTable()
     *(torch.mul, Tensor.mul, torch.multiply, Tensor.multiply),
     *(Tensor.__mul__, Tensor.__rmul__),
     inplace=(Tensor.mul_, Tensor.multiply_, Tensor.__imul__),
+    affine_in_first=True,
 )
 def mul(input: Any, other: Any) -> Tensor:
     return product(torch.mul, input, other)
 
 
-@RULES.freezes(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.linalg.matmul, mixes=True)
+@RULES.freezes(
+    torch.matmul,
+    Tensor.matmul,
+    Tensor.__matmul__,
+    torch.linalg.matmul,
+    mixes=True,
+    affine_in_first=True,
+)
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     return product(torch.matmul, input, other)
 
 
-@RULES.freezes(Tensor.__rmatmul__, mixes=True)
+@RULES.freezes(Tensor.__rmatmul__, mixes=True, affine_in_first=True)
 def rmatmul(input: Tensor, other: Tensor) -> Tensor:
     return product(torch.matmul, other, input)
 
 
-@RULES.freezes(torch.bmm, Tensor.bmm, mixes=True)
+@RULES.freezes(torch.bmm, Tensor.bmm, mixes=True, affine_in_first=True)
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return product(torch.bmm, input, mat2)
 
 
-@RULES.freezes(torch.mm, Tensor.mm, mixes=True)
+@RULES.freezes(torch.mm, Tensor.mm, mixes=True, affine_in_first=True)
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return product(torch.mm, input, mat2)
 
 
-@RULES.freezes(torch.mv, Tensor.mv, mixes=True)
+@RULES.freezes(torch.mv, Tensor.mv, mixes=True, affine_in_first=True)
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     return product(torch.mv, input, vec)
 
 
-@RULES.freezes(torch.dot, Tensor.dot, mixes=True)
+@RULES.freezes(torch.dot, Tensor.dot, mixes=True, affine_in_first=True)
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     return product(torch.dot, input, tensor)
 
 
-@RULES.freezes(torch.inner, Tensor.inner, mixes=True)
+@RULES.freezes(torch.inner, Tensor.inner, mixes=True, affine_in_first=True)
 def inner(input: Tensor, other: Tensor) -> Tensor:
     return product(torch.inner, input, other)
 
@@ -72,18 +80,18 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return product(torch.outer, input, vec2)
 
 
-@RULES.freezes(torch.tensordot, mixes=True)
+@RULES.freezes(torch.tensordot, mixes=True, affine_in_first=True)
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Any = None) -> Tensor:
     return product(lambda a, b: torch.tensordot(a, b, dims), a, b)
 
 
-@RULES.freezes(torch.einsum, mixes=True)
+@RULES.freezes(torch.einsum, mixes=True, affine_in_first=True)
 def einsum(equation: Any, *operands: Any) -> Tensor:
     factors = operands[0] if isinstance(operands[0], (list, tuple)) else operands
     return product(lambda *factors: torch.einsum(equation, *factors), *factors)
 
 
-@RULES.freezes(F.bilinear, mixes=True)
+@RULES.freezes(F.bilinear, mixes=True, affine_in_first=True)
 def bilinear(
     input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor:
@@ -94,7 +102,7 @@ def bilinear(
     return result if bias is None else result + bias
 
 
-@RULES.freezes(F.linear, mixes=True)
+@RULES.freezes(F.linear, mixes=True, affine_in_first=True)
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if is_active_factor(weight):
         result = product(F.linear, input, weight)
@@ -109,7 +117,7 @@ def is_active_factor(weight: Any) -> bool:
 
 
 def _convolution(op: Any, dims: int) -> None:
-    @RULES.freezes(op, mixes=True)
+    @RULES.freezes(op, mixes=True, affine_in_first=True)
     def rule(
         input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Tensor:
