@@ -12,6 +12,7 @@ from captum_ilin.rules import (
     passthrough,
     pointwise,
     products,
+    recurrent,
     selection,
 )
 from captum_ilin.rules.tangents import tangents_of
@@ -26,6 +27,7 @@ DEFAULT_RULES = (
     | normalization.RULES
     | attention.RULES
     | multihead.RULES
+    | recurrent.RULES
 ).named("DEFAULT_RULES")
 TANGENT_RULES = (
     tangents_of(DEFAULT_RULES) | attention.EXPLICIT | normalization.EXPLICIT

@@ -36,6 +36,14 @@ def test_every_identity_has_a_case() -> None:
 TESTED_ELSEWHERE = {
     torch.nn.functional.multi_head_attention_forward: "tests/test_freezing.py, in modules",
     Tensor.__setitem__: "test_writes.py",
+    **dict.fromkeys(
+        (
+            *(torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu, torch.lstm_cell),
+            *(torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell),
+            *(torch._VF._pack_padded_sequence, torch._VF._pad_packed_sequence),
+        ),
+        "test_recurrent.py",
+    ),
     Tensor.__iter__: "test_writes.py",
     Tensor.detach_: "leaves nothing active",
     torch.detach_: "leaves nothing active",
