@@ -32,6 +32,7 @@ from captum_ilin.errors import (
     NotOfferedError,
     OpaqueModuleError,
     OutputShapeError,
+    RefusedOpError,
     TargetError,
     TargetRangeError,
     TrainingModeWarning,
@@ -43,6 +44,7 @@ from captum_ilin.holding import hold
 from captum_ilin.laws import check_affine_map, check_rule
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
+from captum_ilin.precision import in_double
 from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
 from captum_ilin.rules.primitives import product, secant
 from captum_ilin.ruletable import Kind, Rule, RuleTable
@@ -70,6 +72,7 @@ __all__ = [
     "NotOfferedError",
     "OpaqueModuleError",
     "OutputShapeError",
+    "RefusedOpError",
     "Rule",
     "RuleTable",
     "Site",
@@ -84,6 +87,7 @@ __all__ = [
     "frozen",
     "gate_rank",
     "hold",
+    "in_double",
     "is_active",
     "linearize",
     "product",

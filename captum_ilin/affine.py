@@ -244,8 +244,15 @@ def _contributions(slopes: Sequence[Tensor | None], entry: Entry) -> list[Tensor
     found = []
     for slope, constant in zip(slopes, entry.constants(), strict=True):
         if slope is not None and torch.count_nonzero(constant):
-            found.append(slope * _reached(constant, slope, entry))
+            found.append(_product(slope, _reached(constant, slope, entry)))
     return found
+
+
+def _product(slope: Tensor, constant: Tensor) -> Tensor:
+    """slope ∘ constant; of complex numbers the real part of conj(slope) ∘ constant."""
+    if slope.is_complex():
+        return (slope.conj() * constant).real
+    return slope * constant
 
 
 def _reached(constant: Tensor, slope: Tensor, entry: Entry) -> Tensor:

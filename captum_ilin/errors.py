@@ -26,6 +26,7 @@ __all__ = [
     "NotOfferedError",
     "OpaqueModuleError",
     "OutputShapeError",
+    "RefusedOpError",
     "TargetError",
     "TargetRangeError",
     "TrainingModeWarning",
@@ -87,6 +88,10 @@ class UnregisteredOpError(IlinError, NotImplementedError):
     """Under ``strict=True``, an op that no rule covers."""
 
 
+class RefusedOpError(IlinError, NotImplementedError):
+    """An op through which no exact map can be given; the message says why."""
+
+
 class DuplicateRuleError(IlinError, ValueError):
     """Two rules registered for one op in one table."""
 
@@ -128,6 +133,14 @@ def without_rule(sites: Sequence[object], *, strict: bool = False) -> str:
         f"No rule for: {names}. {done} Add a rule: `linearize(..., rules=DEFAULT_RULES | "
         "{op: rule})`, where rule has the op's own signature and passes what it freezes "
         "through `hold`."
+    )
+
+
+def refused(site: object, reason: str) -> str:
+    """The message about an op that is refused."""
+    return (
+        f"Cannot freeze {site}, because {reason}. Compute this part outside the forward "
+        "function, or give the op a rule: `linearize(..., rules=DEFAULT_RULES | {op: rule})`."
     )
 
 

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from captum_ilin.activity import Activity, tracking
 from captum_ilin.arguments import Arguments, mapped, tensors
-from captum_ilin.errors import UnregisteredOpError, without_rule
+from captum_ilin.errors import RefusedOpError, UnregisteredOpError, refused, without_rule
 from captum_ilin.foreign import ForeignValues
 from captum_ilin.holding import is_replaying
 from captum_ilin.location import Locator, Site
@@ -98,10 +98,15 @@ class Freezing(TorchFunctionMode):
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
             return self._decompose(rule, arguments)
         self.order += 1
-        if rule is not None and rule.kind is Kind.CONSTANT:
+        if rule is None or rule.kind is Kind.UNREGISTERED:
+            rule = self._tangent_of(func)
+        elif rule.kind is Kind.CONSTANT:
             args, kwargs = arguments.detached()
             return func(*args, **kwargs)
-        return self._freeze(func, rule or self._tangent_of(func), arguments)
+        elif rule.kind is Kind.REFUSED:
+            site = Site(self._locator.path(), rule.name)
+            raise RefusedOpError(refused(site, rule.reason))
+        return self._freeze(func, rule, arguments)
 
     def _decompose(self, rule: Rule, arguments: Arguments) -> Any:
         with self:

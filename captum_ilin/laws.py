@@ -122,10 +122,16 @@ def _as_one_row(
     def forward(*rows: Tensor) -> Tensor:
         values = [row.squeeze(0) for row in rows]
         full_args, full_kwargs = substituted((args, kwargs), positions, values)
-        outputs = [o for o in tensors(op(*full_args, **full_kwargs)) if o.is_floating_point()]
-        return torch.cat([output.reshape(-1) for output in outputs]).unsqueeze(0)
+        results = map(_as_real, tensors(op(*full_args, **full_kwargs)))
+        outputs = [result.reshape(-1) for result in results if result.is_floating_point()]
+        return torch.cat(outputs).unsqueeze(0)
 
     return forward, tuple(flat[position].detach().unsqueeze(0) for position in positions)
+
+
+def _as_real(result: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones."""
+    return torch.view_as_real(result.resolve_conj()) if result.is_complex() else result
 
 
 def _check_certificate(certificate: Certificate, name: str, limit: float) -> None:

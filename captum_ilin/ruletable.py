@@ -35,6 +35,8 @@ class Kind(Enum):
     AFFINE = "run it: it is affine in its active arguments"
     RULE = "run the rule: same value, affine"
     DECOMPOSITION = "run its definition in simpler ops, each of them frozen"
+    UNREGISTERED = "take its tangent and report it: no default is settled"
+    REFUSED = "raise: no exact map, or no derivative, exists through it"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Rule:
             affine in it, and runs as it is.
         plain: the out-of-place op with the same value.
         is_tangent: the rule's slope is the op's own Jacobian.
+        reason: why the op is refused, or left without a rule.
     """
 
     function: Op
@@ -65,6 +68,7 @@ class Rule:
     is_tangent: bool = False
     mixes: bool = False
     alone: Rule | None = None
+    reason: str = ""
 
     def rank_of_result(self, ranks: list[int]) -> int:
         """Gate rank of the result, from those of the active arguments."""
@@ -206,6 +210,16 @@ class RuleTable(Mapping[Op, Rule]):
             self._add((op,), Rule(op, kind, op_name(op), rank))
         for op in inplace:
             self._add((op,), Rule(op, kind, op_name(op), rank, inplace=True))
+
+    def refuses(self, reason: str, *ops: Op) -> None:
+        """Register ``ops`` to raise, with ``reason``, where an argument is active."""
+        for op in ops:
+            self._add((op,), Rule(op, Kind.REFUSED, op_name(op), reason=reason))
+
+    def leaves(self, reason: str, *ops: Op) -> None:
+        """Leave ``ops`` without a rule, for ``reason``: frozen at their tangent, reported."""
+        for op in ops:
+            self._add((op,), Rule(op, Kind.UNREGISTERED, op_name(op), reason=reason))
 
     def _add(self, ops: tuple[Op, ...], rule: Rule) -> None:
         if not self._open:

@@ -16,7 +16,6 @@ from torch.autograd import forward_ad
 
 from captum_ilin.activity import copied, is_active
 from captum_ilin.arguments import mapped, substituted, tensors
-from captum_ilin.errors import NoDerivativeError
 from captum_ilin.holding import hold, is_replaying, is_taped
 
 if TYPE_CHECKING:
@@ -149,10 +148,10 @@ class LocalGraph:
         return self._forward_jvp(steps)  # its second derivative is singular, as sinc's at 0
 
     def _jvp_of_vjp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """The derivative of Jᵀu with respect to u."""
+        """The derivative of Jᵀu with respect to u, the same at every u."""
         smooth = [output for output in self.outputs if output.requires_grad]
         with torch.enable_grad():
-            vectors = [torch.zeros_like(output).requires_grad_() for output in smooth]
+            vectors = [torch.ones_like(output).requires_grad_() for output in smooth]
             pulled = torch.autograd.grad(
                 smooth,
                 self.leaves,
@@ -182,17 +181,37 @@ class LocalGraph:
             ]
             try:
                 outputs = tensors(self.call(duals))
-            except NotImplementedError as error:
-                raise NoDerivativeError(
-                    "The intercept of an op cannot be computed, because the op has neither a "
-                    f"second derivative nor a forward-mode one: {error}. Give it a rule: "
-                    "`rules=DEFAULT_RULES | {op: rule}`."
-                ) from error
+            except NotImplementedError:  # the op has no forward-mode derivative either
+                return self._jvp_by_rows(steps)
             moves = [forward_ad.unpack_dual(output).tangent for output in outputs]
         return [
             move.detach() if move is not None and output.requires_grad else None
             for output, move in zip(self.outputs, moves, strict=True)
         ]
+
+    def _jvp_by_rows(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The same from one backward pass for each element of the outputs."""
+        return [
+            self._moves(output, steps) if output.requires_grad else None
+            for output in self.outputs
+        ]
+
+    def _moves(self, output: Tensor, steps: Sequence[Tensor | None]) -> Tensor:
+        moves = torch.zeros_like(output)
+        for number, place in enumerate(moves.reshape(-1)):
+            one = torch.zeros_like(moves).reshape(-1)
+            one[number] = 1
+            rows = torch.autograd.grad(
+                output,
+                self.leaves,
+                one.reshape(moves.shape),
+                retain_graph=True,
+                allow_unused=True,
+            )
+            for row, step in zip(rows, steps, strict=True):
+                if row is not None and step is not None:
+                    place += (row * step).sum()
+        return moves
 
     def with_outputs(self, outputs: Sequence[Tensor]) -> Any:
         """The op's result with its tensors replaced, in order."""

@@ -6,28 +6,40 @@ Jacobian and b = F − J x0.
 """
 
 from captum_ilin.rules import (
+    algebra,
     attention,
+    constants,
+    embeddings,
     multihead,
     normalization,
     passthrough,
     pointwise,
     products,
     recurrent,
+    refused,
     selection,
+    special,
+    spectral,
 )
 from captum_ilin.rules.tangents import tangents_of
 
 __all__ = ["DEFAULT_RULES", "TANGENT_RULES"]
 
 DEFAULT_RULES = (
-    passthrough.RULES
+    constants.RULES
+    | passthrough.RULES
     | pointwise.RULES
     | selection.RULES
+    | embeddings.RULES
     | products.RULES
     | normalization.RULES
     | attention.RULES
     | multihead.RULES
     | recurrent.RULES
+    | special.RULES
+    | spectral.RULES
+    | algebra.RULES
+    | refused.RULES
 ).named("DEFAULT_RULES")
 TANGENT_RULES = (
     tangents_of(DEFAULT_RULES) | attention.EXPLICIT | normalization.EXPLICIT

@@ -16,6 +16,7 @@ from captum_ilin.activity import is_active
 from captum_ilin.errors import TrainingModeWarning
 from captum_ilin.holding import hold, is_replaying
 from captum_ilin.rules.primitives import split
+from captum_ilin.rules.spellings import spellings, writings
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
 from captum_ilin.warning import warn
@@ -286,3 +287,47 @@ def _response_scale(input: Tensor, size: int, alpha: float, beta: float, k: floa
     before, after = size // 2, (size - 1) // 2
     mean = F.avg_pool2d(F.pad(squares, (0, 0, before, after)), (size, 1), stride=1).squeeze(1)
     return ones / (mean.reshape(input.shape) * alpha + k).pow(beta)
+
+
+@RULES.freezes(*spellings("renorm"), inplace=writings("renorm"))
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """z · scale0, the scale that takes each slice's norm down to ``maxnorm``."""
+    return input * hold(_renorm_scale, input, p, dim, maxnorm)
+
+
+def _renorm_scale(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    dims = [other for other in range(input.dim()) if other != dim % input.dim()]
+    norm = torch.linalg.vector_norm(input, p, dims, keepdim=True)
+    return torch.where(norm > maxnorm, maxnorm / (norm + 1e-7), torch.ones_like(norm))
+
+
+@RULES.freezes(torch.batch_norm)
+def torch_batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    return batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+@RULES.freezes(torch.instance_norm)
+def torch_instance_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    return instance_norm(
+        input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
+    )

@@ -1,14 +1,12 @@
-"""Ops that need no rule: run as they are.
+"""Ops that are affine by themselves: run as they are.
 
-INERT     reads shape or metadata.
-CONSTANT  a result without slope: comparisons, indices, rounding, detach.
 LINEAR    moves, sums or copies values: no constant.
 AFFINE    may add a constant, through an argument that is not active.
 """
 
 from __future__ import annotations
 
-from types import GetSetDescriptorType
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from captum_ilin.errors import TrainingModeWarning
 from captum_ilin.holding import hold
+from captum_ilin.rules.spellings import functions, spellings, writings
 from captum_ilin.ruletable import Kind, RuleTable
 from captum_ilin.tangent import tangent
 from captum_ilin.warning import warn
@@ -27,90 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["RULES"]
 
 RULES = RuleTable()
-
-_VIEWS = ("T", "mT", "H", "mH", "real", "imag")  # properties that return values
-_DETACHED = ("data",)
-
-
-def _properties() -> Iterator[tuple[str, Any]]:
-    """Every property of Tensor, with its getter as the mode receives it."""
-    for owner in (Tensor, torch._C.TensorBase):
-        for name, attribute in vars(owner).items():
-            if isinstance(attribute, (GetSetDescriptorType, property)):
-                yield name, attribute
-
-
-for _name, _property in _properties():
-    if _name in _VIEWS:
-        RULES.runs(Kind.LINEAR, _property.__get__)
-    elif _name in _DETACHED:
-        RULES.runs(Kind.CONSTANT, _property.__get__)
-    else:
-        RULES.runs(Kind.INERT, _property.__get__)
-    RULES.runs(Kind.INERT, _property.__set__)
-
-RULES.runs(
-    Kind.INERT,
-    *(Tensor.size, Tensor.dim, Tensor.ndimension, Tensor.numel, Tensor.nelement),
-    *(Tensor.stride, Tensor.storage_offset, Tensor.is_contiguous, Tensor.element_size),
-    *(Tensor.is_floating_point, Tensor.is_complex, Tensor.is_signed, Tensor.is_inference),
-    *(Tensor.is_shared, Tensor.is_pinned, Tensor.is_conj, Tensor.is_neg),
-    *(Tensor.is_same_size, Tensor.get_device, Tensor.__len__, Tensor.__hash__),
-    *(Tensor.data_ptr, Tensor.storage, Tensor.untyped_storage, Tensor._is_view),
-    *(Tensor.register_hook, Tensor.retain_grad, Tensor.requires_grad_),
-    *(torch.numel, torch.is_floating_point, torch.is_complex, torch.is_inference),
-    *(torch.is_same_size, torch.result_type, torch.promote_types, torch.can_cast),
-    *(torch.is_conj, torch.is_neg, torch.is_signed, torch.get_device),
-    *(Tensor.dim_order, Tensor.__dlpack_device__),
-)
-
-RULES.runs(
-    Kind.CONSTANT,
-    *(Tensor.detach, torch.detach, Tensor.item, Tensor.tolist, Tensor.numpy),
-    *(Tensor.__bool__, Tensor.__float__, Tensor.__int__, Tensor.__index__),
-    *(Tensor.__format__, Tensor.__repr__, Tensor.__contains__, Tensor.is_nonzero),
-    *(Tensor.__array__, torch.is_nonzero),
-    *(torch.eq, Tensor.eq, torch.ne, Tensor.ne, torch.not_equal, Tensor.not_equal),
-    *(torch.lt, Tensor.lt, torch.less, Tensor.less),
-    *(torch.le, Tensor.le, torch.less_equal, Tensor.less_equal),
-    *(torch.gt, Tensor.gt, torch.greater, Tensor.greater),
-    *(torch.ge, Tensor.ge, torch.greater_equal, Tensor.greater_equal),
-    *(torch.equal, Tensor.equal, torch.allclose, Tensor.allclose),
-    *(torch.isclose, Tensor.isclose, torch.isnan, Tensor.isnan),
-    *(torch.isinf, Tensor.isinf, torch.isfinite, Tensor.isfinite),
-    *(torch.isposinf, Tensor.isposinf, torch.isneginf, Tensor.isneginf),
-    *(torch.logical_and, Tensor.logical_and, torch.logical_or, Tensor.logical_or),
-    *(torch.logical_not, Tensor.logical_not, torch.logical_xor, Tensor.logical_xor),
-    *(torch.all, Tensor.all, torch.any, Tensor.any),
-    *(torch.argmax, Tensor.argmax, torch.argmin, Tensor.argmin),
-    *(torch.argsort, Tensor.argsort, torch.nonzero, Tensor.nonzero),
-    *(torch.argwhere, Tensor.argwhere, torch.count_nonzero, Tensor.count_nonzero),
-    *(torch.searchsorted, torch.bucketize, torch.unique, Tensor.unique),
-    *(torch.floor, Tensor.floor, torch.ceil, Tensor.ceil, torch.round, Tensor.round),
-    *(torch.trunc, Tensor.trunc, torch.fix, Tensor.fix, torch.sign, Tensor.sign),
-    *(torch.sgn, Tensor.sgn, torch.heaviside, Tensor.heaviside),
-    *(torch.signbit, Tensor.signbit, torch.floor_divide, Tensor.floor_divide),
-    *(Tensor.__floordiv__, Tensor.__rfloordiv__, F.one_hot),
-    *(torch.zeros_like, torch.ones_like, torch.full_like, torch.empty_like),
-    *(torch.rand_like, torch.randn_like, torch.randint_like),
-    *(Tensor.new_zeros, Tensor.new_ones, Tensor.new_full, Tensor.new_empty),
-    *(Tensor.new_tensor, torch.bernoulli, Tensor.bernoulli, torch.multinomial),
-    *(Tensor.multinomial, torch.histc, Tensor.histc, torch.bincount, Tensor.bincount),
-    *(Tensor.int, Tensor.long, Tensor.short, Tensor.char, Tensor.byte, Tensor.bool),
-)
-
-for _round, _round_ in (
-    (torch.floor, (Tensor.floor_, torch.floor_)),
-    (torch.ceil, (Tensor.ceil_, torch.ceil_)),
-    (torch.round, (Tensor.round_, torch.round_)),
-    (torch.trunc, (Tensor.trunc_, torch.trunc_)),
-    (torch.sign, (Tensor.sign_,)),
-):
-
-    def _write_constant(input: Tensor, *args: Any, _op: Any = _round, **kwargs: Any) -> Tensor:
-        return input.copy_(hold(_op, input, *args, **kwargs))
-
-    RULES.writes(*_round_, plain=_round, is_tangent=True)(_write_constant)
 
 RULES.runs(
     Kind.LINEAR,
@@ -136,22 +51,25 @@ RULES.runs(
     *(torch.masked_select, Tensor.masked_select, torch.diagonal, Tensor.diagonal),
     *(torch.diag, Tensor.diag, torch.diag_embed, Tensor.diag_embed, torch.triu),
     *(Tensor.triu, torch.tril, Tensor.tril, F.embedding),
+    *spellings("as_tensor"),
+    *spellings("unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "diagflat"),
+    *spellings("combinations", "fliplr", "flipud", "alias_copy", "as_strided_copy"),
+    *spellings("diagonal_copy", "expand_copy", "narrow_copy", "permute_copy"),
+    *spellings("select_copy", "slice_copy", "split_copy", "split_with_sizes_copy"),
+    *spellings("squeeze_copy", "t_copy", "transpose_copy", "unbind_copy", "unfold_copy"),
+    *spellings("unsqueeze_copy", "view_copy", "view_as_real_copy"),
     # copies and repeats
     *(torch.clone, Tensor.clone, torch.tile, Tensor.tile, Tensor.repeat),
     *(torch.repeat_interleave, Tensor.repeat_interleave, torch.flip, Tensor.flip),
-    *(
-        Tensor.__reversed__,
-        torch.fliplr,
-        torch.flipud,
-        torch.roll,
-        Tensor.roll,
-        torch.rot90,
-        Tensor.rot90,
-    ),
+    *(Tensor.__reversed__, torch.roll, Tensor.roll, torch.rot90, Tensor.rot90),
+    *functions("functional", "affine_grid"),
+    *spellings("affine_grid_generator", "embedding"),
     *(F.pixel_shuffle, F.pixel_unshuffle, F.channel_shuffle, F.fold, F.unfold),
     # casts
     *(Tensor.to, Tensor.type, Tensor.float, Tensor.double, Tensor.half),
-    *(Tensor.bfloat16, Tensor.cpu, Tensor.cuda, Tensor.type_as),
+    *(Tensor.bfloat16, Tensor.cpu, Tensor.cuda, Tensor.type_as, Tensor.to_dense),
+    *spellings("xpu", "ipu", "mtia", "pin_memory"),
+    *spellings("_autocast_to_full_precision", "_autocast_to_reduced_precision"),
     # sums
     *(torch.sum, Tensor.sum, torch.mean, Tensor.mean, torch.nansum, Tensor.nansum),
     *(torch.nanmean, Tensor.nanmean, torch.cumsum, Tensor.cumsum, torch.trace),
@@ -162,12 +80,14 @@ RULES.runs(
     *(F.interpolate, F.upsample, F.upsample_nearest, F.upsample_bilinear),
     # signs
     *(torch.neg, Tensor.neg, torch.negative, Tensor.negative),
+    *spellings("rad2deg", "deg2rad"),
     *(torch.positive, Tensor.positive),
     inplace=(
-        *(torch.neg_, Tensor.neg_, Tensor.negative_, Tensor.unsqueeze_, Tensor.squeeze_),
+        *(torch.neg_, Tensor.neg_, Tensor.unsqueeze_, Tensor.squeeze_),
         *(Tensor.transpose_, Tensor.t_, Tensor.swapaxes_, Tensor.swapdims_),
         *(Tensor.zero_, torch.zero_, Tensor.detach_, torch.detach_, Tensor.triu_),
         *(Tensor.tril_, Tensor.cumsum_),
+        *writings("negative", "rad2deg", "deg2rad"),
     ),
 )
 
@@ -186,14 +106,34 @@ RULES.runs(
     *(torch.scatter, Tensor.scatter, torch.scatter_add, Tensor.scatter_add),
     *(torch.slice_scatter, Tensor.slice_scatter, torch.select_scatter),
     *(Tensor.select_scatter, torch.diagonal_scatter, Tensor.diagonal_scatter),
+    *spellings("put", "fill"),
+    *(torch._C._nn.pad_sequence, torch._C._nn.pad),
     inplace=(
         *(Tensor.add_, Tensor.sub_, Tensor.subtract_, Tensor.__iadd__, Tensor.__isub__),
         *(Tensor.__setitem__, Tensor.copy_, Tensor.fill_, torch.fill_),
         *(Tensor.masked_fill_, Tensor.masked_scatter_, Tensor.index_add_),
         *(Tensor.index_copy_, Tensor.index_fill_, Tensor.index_put_, torch.index_put_),
-        *(Tensor.scatter_, Tensor.scatter_add_, Tensor.fill_diagonal_),
+        *(Tensor.scatter_, Tensor.scatter_add_, Tensor.fill_diagonal_, Tensor.put_),
     ),
 )
+
+
+for _names in (("trapezoid", "trapz"), ("cumulative_trapezoid",), ("gradient",)):
+    # Affine in the values; the positions, where active, at the op's tangent.
+    for _op in spellings(*_names):
+        RULES.freezes(_op, affine_in_first=True, is_tangent=True)(partial(tangent, _op))
+
+
+@RULES.decomposes(torch.asarray)
+def asarray(
+    obj: Tensor, *, dtype: Any = None, device: Any = None, copy: Any = None, **rest: Any
+) -> Tensor:
+    return obj.to(device or obj.device, dtype or obj.dtype, copy=bool(copy))
+
+
+@RULES.decomposes(F.native_channel_shuffle)
+def native_channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    return F.channel_shuffle(input, groups)
 
 
 @RULES.decomposes(Tensor.__iter__)
@@ -211,6 +151,13 @@ def grid_sample(
 ) -> Tensor:
     """Sampling positions held."""
     return F.grid_sample(input, hold(grid), mode, padding_mode, align_corners)
+
+
+for _sampler in spellings("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"):
+
+    @RULES.freezes(_sampler)
+    def sampler(input: Tensor, grid: Tensor, *modes: Any, _op: Any = _sampler) -> Tensor:
+        return _op(input, hold(grid), *modes)
 
 
 def _dropout(op: Any, *ops: Any) -> None:

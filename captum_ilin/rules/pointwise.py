@@ -147,7 +147,7 @@ def square(input: Tensor) -> Tensor:
 
 @RULES.freezes(
     *(torch.pow, Tensor.pow, Tensor.__pow__, torch.float_power, Tensor.float_power),
-    inplace=(Tensor.pow_, Tensor.__ipow__),
+    inplace=(Tensor.pow_, Tensor.__ipow__, Tensor.float_power_),
 )
 def pow(input: Any, exponent: Any) -> Tensor:
     """A constant power of at least one: secant z^(p−1) · z. Any other: tangent."""
@@ -234,11 +234,17 @@ _tangent(torch.log2, Tensor.log2, inplace=(torch.log2_, Tensor.log2_))
 _tangent(torch.log10, Tensor.log10, inplace=(torch.log10_, Tensor.log10_))
 _tangent(torch.sqrt, Tensor.sqrt, inplace=(torch.sqrt_, Tensor.sqrt_))
 _tangent(torch.prod, Tensor.prod)
-_tangent(torch.cumprod, Tensor.cumprod)
+_tangent(torch.cumprod, Tensor.cumprod, inplace=(Tensor.cumprod_,))
 _tangent(torch.logaddexp, Tensor.logaddexp)
-_tangent(torch.hypot, Tensor.hypot)
-_tangent(torch.logit, Tensor.logit, torch.special.logit)
-_tangent(torch.atan2, Tensor.atan2, torch.arctan2, Tensor.arctan2)
+_tangent(torch.hypot, Tensor.hypot, inplace=(Tensor.hypot_,))
+_tangent(torch.logit, Tensor.logit, torch.special.logit, inplace=(torch.logit_, Tensor.logit_))
+_tangent(
+    torch.atan2,
+    Tensor.atan2,
+    torch.arctan2,
+    Tensor.arctan2,
+    inplace=(Tensor.atan2_, Tensor.arctan2_),
+)
 _tangent(F.cosine_similarity)
 _tangent(F.pairwise_distance)
 

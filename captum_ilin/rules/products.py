@@ -15,6 +15,7 @@ from torch import Tensor
 from captum_ilin.activity import gate_rank, is_active
 from captum_ilin.holding import hold
 from captum_ilin.rules.primitives import product, split
+from captum_ilin.rules.spellings import spellings, writings
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
 
@@ -78,6 +79,12 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 @RULES.freezes(torch.outer, Tensor.outer, torch.ger, Tensor.ger)
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return product(torch.outer, input, vec2)
+
+
+@RULES.freezes(torch.sparse.mm, mixes=True, affine_in_first=True)
+def sparse_mm(sparse: Tensor, dense: Tensor) -> Tensor:
+    """A constant sparse matrix, such as a graph's adjacency, times active features."""
+    return product(torch.sparse.mm, sparse, dense)
 
 
 @RULES.freezes(torch.tensordot, mixes=True, affine_in_first=True)
@@ -181,7 +188,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 @RULES.freezes(
     *(torch.div, Tensor.div, torch.divide, Tensor.divide),
-    *(torch.true_divide, Tensor.true_divide, Tensor.__truediv__),
+    *(torch.true_divide, Tensor.true_divide, Tensor.__truediv__, Tensor.__div__),
     inplace=(Tensor.div_, Tensor.divide_, Tensor.true_divide_, Tensor.__itruediv__),
 )
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
@@ -213,7 +220,27 @@ def rdiv(input: Tensor, other: Any) -> Tensor:
     return div(other, input)
 
 
-@RULES.decomposes(F.glu)
+@RULES.decomposes(torch._C._nn.glu, F.glu)
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     value, gate = input.chunk(2, dim)
     return value * gate.sigmoid()
+
+
+@RULES.freezes(*spellings("ldexp"), inplace=writings("ldexp"))
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """input · 2**other, the power held unless it alone is active."""
+    if hold(lambda: is_active(input)):
+        return torch.ldexp(input, hold(other))
+    return tangent(torch.ldexp, input, other)
+
+
+@RULES.freezes(torch.conv_tbc, affine_in_first=True, mixes=True)
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    none = torch.zeros_like(bias)
+    return product(lambda i, w: torch.conv_tbc(i, w, none, pad), input, weight) + bias
+
+
+@RULES.freezes(torch.convolution, affine_in_first=True, mixes=True)
+def convolution(input: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any) -> Tensor:
+    result = product(lambda i, w: torch.convolution(i, w, None, *geometry), input, weight)
+    return result if bias is None else result + bias.view(-1, *([1] * (input.dim() - 2)))

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from captum_ilin.activity import copied
 from captum_ilin.errors import TrainingModeWarning
-from captum_ilin.holding import is_taped
+from captum_ilin.holding import hold, is_taped
+from captum_ilin.rules.spellings import functions, spellings, writings
 from captum_ilin.ruletable import Kind, RuleTable
 from captum_ilin.tangent import piecewise, tangent
 from captum_ilin.warning import warn
@@ -38,7 +39,6 @@ RULES.runs(
 )
 RULES.runs(
     Kind.LINEAR,
-    *(torch.abs, Tensor.abs, torch.absolute, Tensor.absolute),
     *(F.max_pool1d, F.max_pool1d_with_indices, torch.max_pool1d),
     *(torch.max_pool1d_with_indices,),
     *(F.max_pool2d, F.max_pool2d_with_indices, torch.max_pool2d),
@@ -54,7 +54,8 @@ RULES.runs(
     *(torch.median, Tensor.median, torch.nanmedian, Tensor.nanmedian),
     *(torch.kthvalue, Tensor.kthvalue, torch.mode, Tensor.mode),
     *(torch.cummax, Tensor.cummax, torch.cummin, Tensor.cummin),
-    inplace=(*(torch.abs_, Tensor.abs_, Tensor.absolute_),),
+    *functions("functional", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
+    *spellings("frexp"),
 )
 
 
@@ -71,6 +72,14 @@ def _piecewise_write(op: Op, op_: Op, input: Tensor, *args: Any, **kwargs: Any) 
     if is_taped():
         return input.copy_(tangent(op, copied(input), *args, **kwargs))
     return op_(input, *args, **kwargs)
+
+
+@RULES.freezes(*spellings("abs", "absolute"), inplace=writings("abs", "absolute"))
+def abs(input: Tensor) -> Tensor:
+    """sign(z0) · z; of a complex z the tangent of its modulus, which has no intercept."""
+    if input.is_complex():
+        return tangent(torch.abs, input)
+    return input * hold(torch.sign, input)
 
 
 _piecewise(_nn.relu6, inplace=(_nn.relu6_,))
@@ -123,7 +132,33 @@ _piecewise(
 )
 _piecewise(torch.fmod, Tensor.fmod, inplace=(Tensor.fmod_,), rank=None)
 _piecewise(torch.frac, Tensor.frac, inplace=(torch.frac_, Tensor.frac_), rank=None)
-_piecewise(torch.nan_to_num, Tensor.nan_to_num, rank=None)
+_piecewise(torch.nan_to_num, Tensor.nan_to_num, inplace=writings("nan_to_num"), rank=None)
+_piecewise(torch.copysign, Tensor.copysign, inplace=writings("copysign"), rank=None)
+
+
+@RULES.freezes(Tensor.__rmod__, is_tangent=True)
+def rmod(self: Tensor, other: Any) -> Tensor:
+    return tangent(torch.remainder, torch.full_like(self.detach(), other), self)
+
+
+for _op in spellings("quantile", "nanquantile"):
+    # Affine in the values, between the two that are selected.
+    RULES.freezes(_op, affine_in_first=True, is_tangent=True)(partial(tangent, _op))
+
+
+def _reduction(op: Op, *ops: Op, inplace: tuple[Op, ...]) -> None:
+    """Register a scatter whose ``reduce`` sums, averages, selects or multiplies."""
+
+    @RULES.freezes(op, *ops, inplace=inplace, is_tangent=True)
+    def rule(
+        input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, **options: Any
+    ) -> Tensor:
+        run = tangent if reduce == "prod" else piecewise
+        return run(op, input, dim, index, src, reduce, **options)
+
+
+_reduction(*spellings("scatter_reduce"), inplace=writings("scatter_reduce"))
+_reduction(*spellings("index_reduce"), inplace=writings("index_reduce"))
 
 # torch.nn.functional's spellings choose between an op and its in-place form.
 

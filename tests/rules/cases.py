@@ -28,6 +28,7 @@ class Case:
     args: Callable[[], tuple[Any, ...]]
     reference: Callable[[ref.Flat], ref.Map]
     kwargs: dict[str, Any] = field(default_factory=dict)
+    lift: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 
 
 CASES: list[Case] = []
@@ -37,10 +38,20 @@ def case(
     ops: tuple[Callable[..., Any], ...],
     args: Callable[[], tuple[Any, ...]],
     reference: Callable[[ref.Flat], ref.Map],
+    lift: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
     **kwargs: Any,
 ) -> None:
-    """Add a case."""
-    CASES.append(Case(ops, args, reference, kwargs))
+    """Add a case; ``lift`` makes of the op the function that is tested."""
+    CASES.append(Case(ops, args, reference, kwargs, lift))
+
+
+def of_complex(op: Callable[..., Any]) -> Callable[..., Any]:
+    """``op`` of the complex numbers whose parts are the last axis of the first argument."""
+
+    def lifted(pairs: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return op(torch.view_as_complex(pairs), *args, **kwargs)
+
+    return lifted
 
 
 def active(*shape: int, low: float = -3.0, high: float = 3.0) -> Tensor:

@@ -41,7 +41,12 @@ class Flat:
             return value
 
         result = self.op(*rebuilt(self.args), **rebuilt(self.kwargs))
-        return torch.cat([t.reshape(-1) for t in _tensors(result) if t.is_floating_point()])
+        parts = [_pairs(t) for t in _tensors(result)]
+        return torch.cat([t.reshape(-1) for t in parts if t.is_floating_point()])
+
+
+def _pairs(t: Tensor) -> Tensor:
+    return torch.stack([t.real, t.imag], -1) if t.is_complex() else t
 
 
 def _tensors(value: Any) -> list[Tensor]:
@@ -129,3 +134,9 @@ def held(first_only: Callable[..., Tensor]) -> Callable[[Flat], Map]:
         return torch.cat([torch.stack(columns, 1), c.new_zeros(len(c), rest)], 1), c
 
     return reference
+
+
+def straight_through(flat: Flat) -> Map:
+    """Rounding with slope 1 inside its range, as quantisation-aware training takes it."""
+    slope = torch.eye(len(flat.point), dtype=flat.point.dtype)
+    return slope, flat(flat.point) - slope @ flat.point

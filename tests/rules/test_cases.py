@@ -10,13 +10,33 @@ import torch
 from torch import Tensor
 
 from captum_ilin import DEFAULT_RULES, TANGENT_RULES, Kind, check_rule, linearize
+from captum_ilin.rules.spellings import writings
 from captum_ilin.ruletable import op_name
-from tests.rules import cases_pointwise, cases_products, cases_selection, cases_structural
+from tests.rules import (
+    cases_algebra,
+    cases_pointwise,
+    cases_products,
+    cases_selection,
+    cases_special,
+    cases_spectral,
+    cases_structural,
+    cases_surface,
+)
 from tests.rules import references as ref
 from tests.rules.cases import CASES, Case
 
-FAMILIES = (cases_pointwise, cases_products, cases_selection, cases_structural)
+DRAWS = ("normal", "uniform", "random", "exponential", "geometric", "cauchy", "log_normal")
+DRAWS += ("bernoulli",)
+FAMILIES = (
+    *(cases_algebra, cases_pointwise, cases_products, cases_selection, cases_special),
+    *(cases_spectral, cases_structural, cases_surface),
+)
 COVERED = (Kind.RULE, Kind.LINEAR, Kind.AFFINE, Kind.DECOMPOSITION)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*deprecated"),  # of ops that are old but still called
+    pytest.mark.filterwarnings("ignore:.*in beta"),
+    pytest.mark.filterwarnings("ignore:torch.asarray"),  # its requires_grad in future versions
+]
 PAIRS = [
     pytest.param(op, case, id=f"{op_name(op)}-{number}")
     for number, case in enumerate(CASES)
@@ -50,44 +70,66 @@ TESTED_ELSEWHERE = {
     Tensor.float: "changes the precision that the laws are measured in",
     Tensor.half: "changes the precision",
     Tensor.bfloat16: "changes the precision",
-    Tensor.cuda: "needs a GPU",
+    Tensor.chalf: "changes the precision",
+    **dict.fromkeys(
+        (Tensor._autocast_to_full_precision, Tensor._autocast_to_reduced_precision),
+        "change the precision",
+    ),
+    **dict.fromkeys(
+        (Tensor.cuda, Tensor.xpu, Tensor.ipu, Tensor.mtia, Tensor.pin_memory),
+        "needs an accelerator",
+    ),
+    **dict.fromkeys(
+        writings("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "gcd", "lcm")
+        + writings("bitwise_left_shift", "bitwise_right_shift"),
+        "of integers, which are never active",
+    ),
+    **dict.fromkeys(writings(*DRAWS), "test_random_ops.py"),
+    torch.nn.functional.gumbel_softmax: "test_random_ops.py",
     torch.nn.functional.upsample: "deprecated spelling of interpolate",
     torch.nn.functional.upsample_nearest: "deprecated spelling of interpolate",
     torch.nn.functional.upsample_bilinear: "deprecated spelling of interpolate",
-    **{
-        getattr(torch._C.TensorBase, name).__get__: "complex numbers"
-        for name in ("H", "mH", "real", "imag")
-    },
 }
+
+
+SAME_IN_BOTH = (ref.piece, ref.affine, ref.constant)
 
 
 @pytest.mark.parametrize(("op", "case"), PAIRS)
 def test_default_rules(op: Any, case: Case) -> None:
     args = case.args()
-    reference = case.reference(ref.Flat(op, args, case.kwargs))
-    check_rule(_out_of_place(op, args), *args, reference=reference, **case.kwargs)
+    tested = _tested(op, case)
+    reference = case.reference(ref.Flat(_defined(op, case, case.reference), args, case.kwargs))
+    check_rule(tested, *args, reference=reference, **case.kwargs)
 
 
 @pytest.mark.parametrize(("op", "case"), PAIRS)
 def test_tangent_rules(op: Any, case: Case) -> None:
     args = case.args()
-    plain = DEFAULT_RULES[op].plain or op
-    reference = case.reference if case.reference in (ref.piece, ref.affine) else ref.tangent
-    expected = reference(ref.Flat(plain, args, case.kwargs))
-    check_rule(
-        _out_of_place(op, args), *args, reference=expected, rules=TANGENT_RULES, **case.kwargs
-    )
+    tested = _tested(op, case)
+    reference = case.reference if case.reference in SAME_IN_BOTH else ref.tangent
+    expected = reference(ref.Flat(_defined(op, case, reference), args, case.kwargs))
+    check_rule(tested, *args, reference=expected, rules=TANGENT_RULES, **case.kwargs)
 
 
-def _out_of_place(op: Any, args: tuple[Any, ...]) -> Any:
+def _defined(op: Any, case: Case, reference: Any) -> Any:
+    """What a reference differentiates: writing ops may have no derivative of their own."""
+    if reference is ref.constant:
+        return _tested(op, case)
+    return _lifted(DEFAULT_RULES[op].plain or op, case)
+
+
+def _tested(op: Any, case: Case) -> Any:
     """In-place ops write to a copy here; a constant first argument would be overwritten."""
-    if not DEFAULT_RULES[op].inplace:
-        return op
 
     def on_copy(input: Tensor, *rest: Any, **kwargs: Any) -> Any:
         return op(input.clone(), *rest, **kwargs)
 
-    return on_copy
+    return _lifted(on_copy if DEFAULT_RULES[op].inplace else op, case)
+
+
+def _lifted(op: Any, case: Case) -> Any:
+    return op if case.lift is None else case.lift(op)
 
 
 CONSTANTS = [op for op, rule in DEFAULT_RULES.items() if rule.kind is Kind.CONSTANT]

@@ -1,0 +1,79 @@
+"""``in_double``: a network computed in float64 throughout, its own casts to less included.
+
+Many networks cast to float32 inside, for a norm or a softmax, whatever the precision of the
+model. Such a cast rounds, and rounding is not affine: inside a float64 model it limits every
+identity to some 1e-7. In float64 throughout, what is left is the network itself.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["in_double"]
+
+_NARROWER = frozenset({torch.float32, torch.float16, torch.bfloat16})
+_CASTS = frozenset({Tensor.float, Tensor.half, Tensor.bfloat16})
+
+
+def in_double(forward_func: Callable[..., Any]) -> Callable[..., Any]:
+    """``forward_func`` with every request for a narrower floating-point type read as float64.
+
+    Args:
+        forward_func: a model or function whose parameters and inputs are float64 already
+            (``model.double()``). It is called as it is, and not changed.
+
+    Returns:
+        A callable with the same signature, for ``linearize``, ``ILIN`` or anything else.
+
+    Cost: one Python call for each torch call.
+
+    >>> import torch
+    >>> from captum_ilin import in_double, linearize
+    >>> def norm(x):
+    ...     y = x.to(torch.float32)
+    ...     return (y * torch.rsqrt(y.square().mean(-1, keepdim=True))).to(x.dtype)
+    >>> x = torch.randn(2, 5, dtype=torch.float64)
+    >>> linearize(in_double(norm), x).check().completeness_error < 1e-14
+    True
+    """
+
+    @wraps(forward_func, updated=())
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        with _Widening():
+            return forward_func(*args, **kwargs)
+
+    return forward
+
+
+class _Widening(TorchFunctionMode):
+    """Read float32, float16 and bfloat16 as float64 in the arguments of every call."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in _CASTS:
+            func = Tensor.double
+        elif func in (Tensor.to, Tensor.type_as, Tensor.type):
+            args = (*args[:1], *map(_like_double, args[1:]))
+        return func(*map(_widened, args), **{k: _widened(v) for k, v in (kwargs or {}).items()})
+
+
+def _widened(value: Any) -> Any:
+    return torch.float64 if isinstance(value, torch.dtype) and value in _NARROWER else value
+
+
+def _like_double(other: Any) -> Any:
+    """What ``x.to(other)`` is asked for: a tensor stands for its type and device."""
+    return other.double() if isinstance(other, Tensor) and other.dtype in _NARROWER else other
