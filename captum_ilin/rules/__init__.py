@@ -10,6 +10,7 @@ from captum_ilin.rules import (
     attention,
     constants,
     embeddings,
+    kernels,
     multihead,
     normalization,
     passthrough,
@@ -39,6 +40,7 @@ DEFAULT_RULES = (
     | special.RULES
     | spectral.RULES
     | algebra.RULES
+    | kernels.RULES
     | refused.RULES
 ).named("DEFAULT_RULES")
 TANGENT_RULES = (

@@ -103,6 +103,7 @@ _multiplies(*spellings("kron"), mixes=False)
 _multiplies(*spellings("cross"))
 _multiplies(torch.linalg.cross)
 _multiplies(*spellings("vdot"))
+_multiplies(*functions("_VF", "_grouped_mm"))
 
 
 @RULES.freezes(torch.linalg.vecdot, mixes=True, affine_in_first=True)

@@ -111,7 +111,7 @@ RULES.runs(
     *spellings("isin", "isreal", "unique_consecutive", "unique_dim", "unravel_index"),
     *spellings("histogram", "histogramdd", "nonzero_static", "hash_tensor", "detach_copy"),
     *spellings("poisson", "binomial", "nextafter", "empty_permuted", "new_empty_strided"),
-    *spellings("_sym_int", "sym_float", "sym_int", "sym_ite", "sym_max", "sym_min"),
+    *spellings("sym_float", "sym_int", "sym_ite", "sym_max", "sym_min"),
     *spellings("sym_not", "sym_sqrt", "sym_sum"),
     # made anew, whatever the arguments
     *spellings("tensor", "scalar_tensor", "empty", "empty_strided", "empty_quantized", "eye"),

@@ -52,7 +52,7 @@ def _softplus_gate(input: Tensor) -> Tensor:
 
 
 # Gates with a closed form.
-_secant(partial(quotient, _nn.gelu, at_zero=0.5), _nn.gelu)
+_secant(partial(quotient, _nn.gelu, at_zero=0.5), _nn.gelu, inplace=(_nn.gelu_,))
 _secant(torch.sigmoid, _nn.silu, inplace=(_nn.silu_,))
 _secant(F.hardsigmoid, _nn.hardswish, inplace=(_nn.hardswish_,))
 _secant(_softplus_gate, _nn.mish, inplace=(_nn.mish_,))

@@ -1,11 +1,11 @@
-"""Ops without a rule on purpose: refused, or left at their tangent and reported."""
+"""Ops that are refused: no exact map, or no derivative, exists through them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from captum_ilin.rules.spellings import functions, spellings, writings
+from captum_ilin.rules.spellings import functions, spellings
 from captum_ilin.ruletable import RuleTable
 
 __all__ = ["RULES"]
@@ -26,6 +26,7 @@ RULES.refuses(
     *functions("special", "laguerre_polynomial_l", "legendre_polynomial_p"),
     *functions("linalg", "ldl_factor", "ldl_factor_ex", "ldl_solve"),
     *spellings("geqrf", "view_as_complex_copy"),
+    *functions("_VF", "_chunk_cat", "_stack", "_conj_copy"),
 )
 RULES.refuses(
     "PyTorch's gradient of it fails; write x[..., None] ** torch.arange(n)",
@@ -50,6 +51,12 @@ RULES.refuses(
         "resize", "resize_", "resize_as", "resize_as_", "set_", "share_memory_", "as_strided_"
     ),
     *spellings("module_load", "__setstate__", "__reduce_ex__"),
+    *functions("_VF", "_add_batch_dim", "_copy_from", "_copy_from_and_resize"),
+    *functions("_VF", "_fill_mem_eff_dropout_mask_", "_fw_primal_copy", "_make_dual"),
+    *functions("_VF", "_make_dual_copy", "_philox_normal_", "_philox_uniform_"),
+    *functions("_VF", "_propagate_xla_data", "_remove_batch_dim", "_resize_output_"),
+    *functions("_VF", "_sobol_engine_ff_", "_sobol_engine_initialize_state_"),
+    *functions("_VF", "_sobol_engine_scramble_", "_unpack_dual"),
 )
 RULES.refuses(
     "it differentiates inside the forward function, and the derivative of a frozen network "
@@ -66,6 +73,24 @@ RULES.refuses(
     *spellings("ccol_indices_copy", "row_indices_copy", "_coalesced_", "sparse_resize_"),
     *spellings("sparse_resize_and_clear_", "resize_as_sparse_", "hspmm", "smm", "sspaddmm"),
     *spellings("slice_inverse", "index"),
+    *functions("_VF", "_coalesce", "_convert_indices_from_coo_to_csr"),
+    *functions("_VF", "_convert_indices_from_csr_to_coo", "_cslt_compress"),
+    *functions("_VF", "_cslt_sparse_mm", "_cslt_sparse_mm_search", "_indices_copy"),
+    *functions("_VF", "_nested_from_padded", "_nested_from_padded_and_nested_example"),
+    *functions("_VF", "_nested_from_padded_tensor", "_nested_get_values"),
+    *functions("_VF", "_nested_get_values_copy", "_nested_tensor_from_mask"),
+    *functions("_VF", "_nested_tensor_from_mask_left_aligned"),
+    *functions("_VF", "_nested_tensor_from_tensor_list", "_nested_tensor_softmax_with_shape"),
+    *functions("_VF", "_nested_view_from_buffer", "_nested_view_from_buffer_copy"),
+    *functions("_VF", "_nested_view_from_jagged", "_nested_view_from_jagged_copy"),
+    *functions("_VF", "_sparse_broadcast_to", "_sparse_broadcast_to_copy"),
+    *functions("_VF", "_sparse_csr_prod", "_sparse_csr_sum"),
+    *functions("_VF", "_sparse_log_softmax_backward_data", "_sparse_semi_structured_addmm"),
+    *functions("_VF", "_sparse_semi_structured_apply", "_sparse_semi_structured_apply_dense"),
+    *functions("_VF", "_sparse_semi_structured_linear", "_sparse_semi_structured_mm"),
+    *functions("_VF", "_sparse_semi_structured_tile", "_sparse_softmax_backward_data"),
+    *functions("_VF", "_sparse_sparse_matmul", "_sparse_sum", "_to_sparse_semi_structured"),
+    *functions("_VF", "_values_copy"),
 )
 RULES.refuses(
     "quantized and mkldnn tensors have no derivative",
@@ -79,32 +104,40 @@ RULES.refuses(
     *spellings("fbgemm_linear_int8_weight_fp32_activation", "fbgemm_linear_quantize_weight"),
     *spellings("fbgemm_pack_gemm_matrix_fp16", "fbgemm_pack_quantized_matrix"),
     *spellings("choose_qparams_optimized", "fused_moving_avg_obs_fake_quant"),
+    *functions("_VF", "_convert_weight_to_int4pack", "_convert_weight_to_int4pack_for_cpu"),
+    *functions("_VF", "_dyn_quant_matmul_4bit", "_dyn_quant_pack_4bit_weight"),
+    *functions("_VF", "_empty_affine_quantized", "_empty_per_channel_affine_quantized"),
+    *functions("_VF", "_fake_quantize_learnable_per_channel_affine"),
+    *functions("_VF", "_fake_quantize_learnable_per_tensor_affine"),
+    *functions("_VF", "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams"),
+    *functions("_VF", "_fused_moving_avg_obs_fq_helper", "_int_mm"),
+    *functions("_VF", "_make_per_channel_quantized_tensor"),
+    *functions("_VF", "_make_per_tensor_quantized_tensor", "_mixed_dtypes_linear"),
+    *functions("_VF", "_mkldnn_reshape", "_mkldnn_transpose", "_mkldnn_transpose_"),
+    *functions("_VF", "_rowwise_prune", "_saturate_weight_to_fp16", "_scaled_grouped_mm"),
+    *functions("_VF", "_scaled_grouped_mm_v2", "_scaled_mm", "_scaled_mm_v2"),
+    *functions("_VF", "_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu"),
+    *functions("_VF", "_weight_int4pack_mm_with_scales_and_zeros", "_weight_int8pack_mm"),
+    *functions("_VF", "_wrapped_linear_prepack", "_wrapped_quantized_linear_prepacked"),
+    *functions("_nn", "mkldnn_linear", "mkldnn_reorder_conv2d_weight"),
+    *functions("_nn", "mkldnn_reorder_conv3d_weight"),
 )
-RULES.leaves(
-    "a matrix decomposition has no factor that reads as a gate",
-    *spellings("svd", "qr", "lobpcg", "lu", "lu_unpack", "orgqr", "ormqr"),
-    *functions("linalg", "eig", "eigh", "eigvals", "eigvalsh", "householder_product"),
-    *functions("linalg", "lu", "lu_factor", "lu_factor_ex", "qr", "svd", "svdvals"),
-    *spellings("svd_lowrank", "pca_lowrank"),
-)
-RULES.leaves(
-    "it is a kernel that torch.nn.functional calls, not an op that models call",
-    *spellings("batch_norm_backward_elemt", "batch_norm_backward_reduce"),
-    *spellings("batch_norm_elemt", "batch_norm_gather_stats", "batch_norm_stats"),
-    *spellings("batch_norm_gather_stats_with_counts", "batch_norm_update_stats"),
-    *spellings("native_batch_norm", "native_group_norm", "native_layer_norm"),
-    *spellings("native_norm", "native_dropout", "embedding_bag", "embedding_renorm_"),
-    *spellings("miopen_batch_norm", "miopen_convolution", "miopen_convolution_relu"),
-    *spellings("miopen_convolution_add_relu", "miopen_convolution_transpose"),
-    *spellings("miopen_depthwise_convolution", "miopen_rnn", "miopen_ctc_loss"),
-    *spellings("alpha_dropout", "feature_alpha_dropout"),
-    *spellings("cudnn_affine_grid_generator", "cudnn_batch_norm", "cudnn_convolution"),
-    *spellings("cudnn_convolution_add_relu", "cudnn_convolution_relu", "cudnn_grid_sampler"),
-    *spellings("cudnn_convolution_transpose", "mkldnn_adaptive_avg_pool2d"),
-    *spellings("mkldnn_convolution", "mkldnn_linear_backward_weights", "mkldnn_max_pool2d"),
-    *spellings("mkldnn_max_pool3d", "mkldnn_rnn_layer"),
-    *functions("_VF", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cdist"),
-    *functions("_VF", "broadcast_tensors", "cartesian_prod", "einsum", "meshgrid", "norm"),
-    *functions("_VF", "split", "stft", "tensordot"),
-    *writings("alpha_dropout", "feature_alpha_dropout", "dropout", "feature_dropout"),
+RULES.refuses(
+    "it writes into a list of tensors, as optimizers do; write to each tensor in a loop",
+    *functions("_VF", "_amp_foreach_non_finite_check_and_unscale_", "_amp_update_scale_"),
+    *functions("_VF", "_foreach_abs_", "_foreach_acos_", "_foreach_add_"),
+    *functions("_VF", "_foreach_addcdiv_", "_foreach_addcmul_", "_foreach_asin_"),
+    *functions("_VF", "_foreach_atan_", "_foreach_ceil_", "_foreach_clamp_max_"),
+    *functions("_VF", "_foreach_clamp_min_", "_foreach_copy_", "_foreach_cos_"),
+    *functions("_VF", "_foreach_cosh_", "_foreach_div_", "_foreach_erf_", "_foreach_erfc_"),
+    *functions("_VF", "_foreach_exp_", "_foreach_expm1_", "_foreach_floor_"),
+    *functions("_VF", "_foreach_frac_", "_foreach_lerp_", "_foreach_lgamma_"),
+    *functions("_VF", "_foreach_log10_", "_foreach_log1p_", "_foreach_log2_"),
+    *functions("_VF", "_foreach_log_", "_foreach_maximum_", "_foreach_minimum_"),
+    *functions("_VF", "_foreach_mul_", "_foreach_neg_", "_foreach_pow_"),
+    *functions("_VF", "_foreach_reciprocal_", "_foreach_round_", "_foreach_rsqrt_"),
+    *functions("_VF", "_foreach_sigmoid_", "_foreach_sign_", "_foreach_sin_"),
+    *functions("_VF", "_foreach_sinh_", "_foreach_sqrt_", "_foreach_sub_", "_foreach_tan_"),
+    *functions("_VF", "_foreach_tanh_", "_foreach_trunc_", "_foreach_zero_"),
+    *functions("_VF", "_fused_adagrad_", "_fused_adam_", "_fused_adamw_", "_fused_sgd_"),
 )

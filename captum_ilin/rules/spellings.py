@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["functions", "spellings", "writings"]
 
 _OWNERS = (torch, Tensor, torch.special, torch._VF)
+_OTHERS = {"functional": F, "_nn": torch._C._nn}
 
 
 def spellings(*names: str) -> tuple[Op, ...]:
@@ -31,8 +32,8 @@ def writings(*names: str) -> tuple[Op, ...]:
 
 
 def functions(owner: str, *names: str) -> tuple[Op, ...]:
-    """The ops of these names in ``"linalg"``, ``"fft"``, ``"functional"``, ..."""
-    return _found((F if owner == "functional" else getattr(torch, owner),), names)
+    """The ops of these names in ``"linalg"``, ``"fft"``, ``"functional"``, ``"_VF"``, ..."""
+    return _found((_OTHERS.get(owner) or getattr(torch, owner),), names)
 
 
 def _found(owners: tuple[object, ...], names: tuple[str, ...] | list[str]) -> tuple[Op, ...]:

@@ -14,6 +14,7 @@ from captum_ilin.rules.spellings import writings
 from captum_ilin.ruletable import op_name
 from tests.rules import (
     cases_algebra,
+    cases_kernels,
     cases_pointwise,
     cases_products,
     cases_selection,
@@ -28,7 +29,14 @@ from tests.rules.cases import CASES, Case
 DRAWS = ("normal", "uniform", "random", "exponential", "geometric", "cauchy", "log_normal")
 DRAWS += ("bernoulli",)
 FAMILIES = (
-    *(cases_algebra, cases_pointwise, cases_products, cases_selection, cases_special),
+    *(
+        cases_kernels,
+        cases_algebra,
+        cases_pointwise,
+        cases_products,
+        cases_selection,
+        cases_special,
+    ),
     *(cases_spectral, cases_structural, cases_surface),
 )
 COVERED = (Kind.RULE, Kind.LINEAR, Kind.AFFINE, Kind.DECOMPOSITION)
@@ -71,12 +79,21 @@ TESTED_ELSEWHERE = {
     Tensor.half: "changes the precision",
     Tensor.bfloat16: "changes the precision",
     Tensor.chalf: "changes the precision",
+    torch._VF._cast_Float: "changes the precision",
+    torch._VF._cast_Half: "changes the precision",
     **dict.fromkeys(
         (Tensor._autocast_to_full_precision, Tensor._autocast_to_reduced_precision),
         "change the precision",
     ),
     **dict.fromkeys(
-        (Tensor.cuda, Tensor.xpu, Tensor.ipu, Tensor.mtia, Tensor.pin_memory),
+        (
+            Tensor.cuda,
+            Tensor.xpu,
+            Tensor.ipu,
+            Tensor.mtia,
+            Tensor.pin_memory,
+            torch._VF._pin_memory,
+        ),
         "needs an accelerator",
     ),
     **dict.fromkeys(
@@ -85,6 +102,7 @@ TESTED_ELSEWHERE = {
         "of integers, which are never active",
     ),
     **dict.fromkeys(writings(*DRAWS), "test_random_ops.py"),
+    torch._VF._grouped_mm: "test_grouped_mm.py, for it has no float64",
     torch.nn.functional.gumbel_softmax: "test_random_ops.py",
     torch.nn.functional.upsample: "deprecated spelling of interpolate",
     torch.nn.functional.upsample_nearest: "deprecated spelling of interpolate",
