@@ -15,6 +15,7 @@ from torch import Tensor
 
 from captum_ilin.holding import hold
 from captum_ilin.rules.primitives import quotient
+from captum_ilin.rules.spellings import functions
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
 
@@ -52,7 +53,7 @@ def _softplus_gate(input: Tensor) -> Tensor:
 
 
 # Gates with a closed form.
-_secant(partial(quotient, _nn.gelu, at_zero=0.5), _nn.gelu, inplace=(_nn.gelu_,))
+_secant(partial(quotient, _nn.gelu, at_zero=0.5), _nn.gelu, inplace=functions("_nn", "gelu_"))
 _secant(torch.sigmoid, _nn.silu, inplace=(_nn.silu_,))
 _secant(F.hardsigmoid, _nn.hardswish, inplace=(_nn.hardswish_,))
 _secant(_softplus_gate, _nn.mish, inplace=(_nn.mish_,))
@@ -233,8 +234,6 @@ _tangent(torch.log, Tensor.log, inplace=(torch.log_, Tensor.log_))
 _tangent(torch.log2, Tensor.log2, inplace=(torch.log2_, Tensor.log2_))
 _tangent(torch.log10, Tensor.log10, inplace=(torch.log10_, Tensor.log10_))
 _tangent(torch.sqrt, Tensor.sqrt, inplace=(torch.sqrt_, Tensor.sqrt_))
-_tangent(torch.prod, Tensor.prod)
-_tangent(torch.cumprod, Tensor.cumprod, inplace=(Tensor.cumprod_,))
 _tangent(torch.logaddexp, Tensor.logaddexp)
 _tangent(torch.hypot, Tensor.hypot, inplace=(Tensor.hypot_,))
 _tangent(torch.logit, Tensor.logit, torch.special.logit, inplace=(torch.logit_, Tensor.logit_))
@@ -245,7 +244,6 @@ _tangent(
     Tensor.arctan2,
     inplace=(Tensor.atan2_, Tensor.arctan2_),
 )
-_tangent(F.cosine_similarity)
 _tangent(F.pairwise_distance)
 
 # torch.nn.functional's spellings choose between an op and its in-place form.

@@ -17,7 +17,7 @@ from captum_ilin.holding import hold
 from captum_ilin.rules.primitives import product, split
 from captum_ilin.rules.spellings import spellings, writings
 from captum_ilin.ruletable import RuleTable
-from captum_ilin.tangent import tangent
+from captum_ilin.tangent import linearized, tangent
 
 __all__ = ["RULES"]
 
@@ -213,6 +213,30 @@ def _quotient_kind(input: Any, other: Any) -> str:
     if not is_active(input):
         return "denominator"
     return "tie" if gate_rank(input) == 2 else "held"
+
+
+@RULES.freezes(torch.prod, Tensor.prod)
+def prod(input: Tensor, *dims: Any, **options: Any) -> Tensor:
+    """z1 · … · zn, shared evenly between its n factors."""
+    count = input.numel() // max(torch.prod(input.detach(), *dims, **options).numel(), 1)
+    return linearized(torch.prod, (input, *dims), options, [0], share=1 / max(count, 1))
+
+
+@RULES.freezes(torch.cumprod, Tensor.cumprod, inplace=(Tensor.cumprod_,))
+def cumprod(input: Tensor, dim: int, **options: Any) -> Tensor:
+    """z1 · … · zk for each k, shared evenly between its k factors."""
+    value = hold(torch.cumprod, input, dim, **options)
+    counts = torch.ones_like(value).cumsum(dim)
+    return value + (tangent(torch.cumprod, input, dim, **options) - value) / counts
+
+
+@RULES.decomposes(F.cosine_similarity)
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1/‖x1‖ · x2/‖x2‖, with norms of at least ε."""
+    first, second = (
+        x / torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(eps) for x in (x1, x2)
+    )
+    return (first * second).sum(dim)
 
 
 @RULES.freezes(Tensor.__rdiv__)

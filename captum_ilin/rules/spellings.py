@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["functions", "spellings", "writings"]
 
 _OWNERS = (torch, Tensor, torch.special, torch._VF)
-_OTHERS = {"functional": F, "_nn": torch._C._nn}
+_OTHERS: dict[str, object] = {"functional": F, "_nn": torch._C._nn}
 
 
 def spellings(*names: str) -> tuple[Op, ...]:

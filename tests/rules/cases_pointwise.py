@@ -121,7 +121,7 @@ ANYWHERE = [
     (torch.cos, Tensor.cos, torch.cos_, Tensor.cos_),
     (torch.cosh, Tensor.cosh, torch.cosh_, Tensor.cosh_),
     (F.softplus, F.logsigmoid, torch.var, Tensor.var, torch.std, Tensor.std),
-    (torch.var_mean, torch.std_mean, torch.prod, Tensor.prod, torch.norm, Tensor.norm),
+    (torch.var_mean, torch.std_mean, torch.norm, Tensor.norm),
     (torch.linalg.norm, torch.linalg.vector_norm, torch.linalg.matrix_norm),
     (torch.reciprocal, Tensor.reciprocal, torch.reciprocal_, Tensor.reciprocal_),
 ]
@@ -149,7 +149,7 @@ ALONG = (torch.softmax, Tensor.softmax, F.softmax, F.softmin, F.log_softmax, tor
 case((*ALONG, torch.special.softmax), lambda: (active(2, 4), -1), ref.tangent)
 case((Tensor.log_softmax, torch.special.log_softmax), lambda: (active(2, 4), -1), ref.tangent)
 SUMS = (torch.logsumexp, Tensor.logsumexp, torch.special.logsumexp)
-case((*SUMS, torch.cumprod, Tensor.cumprod), lambda: (active(2, 4), -1), ref.tangent)
+case(SUMS, lambda: (active(2, 4), -1), ref.tangent)
 PAIRS = (torch.logaddexp, Tensor.logaddexp, torch.atan2, Tensor.atan2, torch.arctan2)
 LOGITS = (torch.logit, Tensor.logit, torch.special.logit)
 case(LOGITS, lambda: (active(5, low=0.05, high=0.95),), ref.tangent)
@@ -158,5 +158,5 @@ case(
     lambda: (active(4), active(4)),
     ref.tangent,
 )
-DISTANCES = (F.cosine_similarity, F.pairwise_distance, torch.cdist)
+DISTANCES = (F.pairwise_distance, torch.cdist)
 case(DISTANCES, lambda: (active(2, 3), values(2, 3)), ref.tangent)

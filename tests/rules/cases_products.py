@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,9 @@ from torch import Tensor
 from captum_ilin.rules.attention import mixed_values
 from tests.rules import references as ref
 from tests.rules.cases import active, case, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TIMES = (torch.mul, Tensor.mul, torch.multiply, Tensor.multiply, Tensor.__mul__)
 TIMES_ = (Tensor.__rmul__, Tensor.mul_, Tensor.multiply_, Tensor.__imul__)
@@ -33,6 +37,43 @@ for ops, left, right in (
         )
         case((op,), lambda a=left, b=right, e=extra: (active(*a), values(*b), *e), ref.affine)
         case((op,), lambda a=left, b=right, e=extra: (values(*a), active(*b), *e), ref.affine)
+
+
+def _factors_shared(counts: Callable[[Tensor], Tensor]) -> Callable[[ref.Flat], ref.Map]:
+    """Of an output that is a product of n factors, each factor's slope is 1/n of its own."""
+
+    def reference(flat: ref.Flat) -> ref.Map:
+        slope, _ = ref.tangent(flat)
+        return slope / counts(slope).unsqueeze(1), slope.new_zeros(len(slope))
+
+    return reference
+
+
+def _nonzero(slope: Tensor) -> Tensor:
+    """How many factors an output depends on; none of them is zero in these cases."""
+    return (slope != 0).sum(1)
+
+
+PRODUCTS = (torch.prod, Tensor.prod)
+case(PRODUCTS, lambda: (active(2, 3),), _factors_shared(_nonzero))
+case(PRODUCTS, lambda: (active(2, 3), 1, True), _factors_shared(_nonzero))
+CUMULATED = (torch.cumprod, Tensor.cumprod, Tensor.cumprod_)
+case(CUMULATED, lambda: (active(2, 4), -1), _factors_shared(_nonzero))
+case(CUMULATED, lambda: (active(3, 2), 0), _factors_shared(_nonzero))
+
+
+def _cosine_with_norms_held(flat: ref.Flat) -> ref.Map:
+    """(x1 · x2)/(‖x1‖ ‖x2‖) row by row: the product split, the norms held."""
+    first, second = (t.detach() for t in flat.active)
+    scale = first.norm(dim=1) * second.norm(dim=1)
+    blocks = [
+        torch.block_diag(*(rows / (2 * scale).unsqueeze(1)).unsqueeze(1))
+        for rows in (second, first)
+    ]
+    return torch.cat(blocks, 1), torch.zeros(len(first), dtype=first.dtype)
+
+
+case((F.cosine_similarity,), lambda: (active(2, 3), active(2, 3)), _cosine_with_norms_held)
 case((Tensor.__rmatmul__,), lambda: (active(3, 2), values(2, 3)), ref.affine)
 case((torch.einsum,), lambda: ("ij,jk->ik", active(2, 3), active(3, 2)), ref.even_split)
 case((torch.einsum,), lambda: ("i,i,i->i", active(3), active(3), active(3)), ref.even_split)

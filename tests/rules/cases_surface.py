@@ -162,7 +162,6 @@ case(
     lambda: (active(4), active(4)),
     ref.tangent,
 )
-case((Tensor.cumprod_,), lambda: (active(2, 4), -1), ref.tangent)
 case((Tensor.float_power_,), lambda: (active(4, low=0.2), 0.5), ref.tangent)
 case((torch.ldexp_,), lambda: (active(4), values(4)), ref.affine)
 case((Tensor.__div__,), lambda: (active(3), values(3, low=1)), ref.affine)
