@@ -34,6 +34,9 @@ class ForeignGraph(LocalGraph):
         self.result, self.outputs, self.leaves = value, [value], sources
         self.points = points
 
+    def _renew(self) -> None:
+        """A value of which only the graph is known cannot be computed again."""
+
     def constants(self) -> list[Tensor]:
         """c = y0 − J z0."""
         (moved,) = self.jvp([point.detach() for point in self.points])

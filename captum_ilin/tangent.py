@@ -122,9 +122,16 @@ class LocalGraph:
         self.points = points
         self.leaves: Any = variables  # tensors, or edges of a graph
         self.outputs = tensors(self.result)
+        self._versions = [output._version for output in self.outputs]
+
+    def _renew(self) -> None:
+        """Build the graph again if the model has written to an output, which it may keep."""
+        if self._versions != [output._version for output in self.outputs]:
+            LocalGraph.__init__(self, self.call, self.points)
 
     def vjp(self, vectors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
         """Jᵀu."""
+        self._renew()
         pairs = [
             (output, vector)
             for output, vector in zip(self.outputs, vectors, strict=True)
@@ -139,6 +146,7 @@ class LocalGraph:
 
     def jvp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
         """J t for each output, None for one without slope."""
+        self._renew()
         try:
             moves = self._jvp_of_vjp(steps)
         except RuntimeError:  # the op has no second derivative

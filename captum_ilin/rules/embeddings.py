@@ -35,10 +35,14 @@ def embedding_bag(
     if padding_idx is not None:
         kept = input.reshape(-1) != padding_idx % len(weight)
         rows, bags = rows[kept], bags[kept]
-    reduce = {"sum": "sum", "mean": "mean", "max": "amax"}[mode]
     start = rows.new_zeros(count, weight.shape[1])
-    index = bags.unsqueeze(1).expand(rows.shape)
-    return start.scatter_reduce(0, index, rows, reduce, include_self=False)
+    if mode == "max":
+        index = bags.unsqueeze(1).expand(rows.shape)
+        return start.scatter_reduce(0, index, rows, "amax", include_self=False)
+    sums = start.index_add(0, bags, rows)
+    if mode == "sum":
+        return sums
+    return sums / bags.bincount(minlength=count).clamp_min(1).unsqueeze(1)
 
 
 def _bag_of_each(

@@ -80,7 +80,7 @@ def _layer_norm_of_input(
         return centred if bias is None else centred + bias
     shape = list(normalized_shape)
     value, _, inverse = torch.native_layer_norm(input.detach(), shape, weight, bias, eps)
-    return _FusedLayerNorm.apply(input, weight, hold(inverse.to(input.dtype)), value, dims)
+    return _FusedLayerNorm.apply(input, weight, hold(inverse.to(input.dtype)), [value], dims)
 
 
 class _FusedLayerNorm(torch.autograd.Function):
@@ -92,12 +92,12 @@ class _FusedLayerNorm(torch.autograd.Function):
         input: Tensor,
         weight: Tensor | None,
         inverse: Tensor,
-        value: Tensor,
+        value: list[Tensor],
         dims: list[int],
     ) -> Tensor:
         ctx.save_for_backward(weight, inverse)
         ctx.dims = dims
-        return value
+        return value[0]  # in a list, so that it is no argument: those may not be written to
 
     @staticmethod
     def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
@@ -146,7 +146,11 @@ def group_norm(
 ) -> Tensor:
     """Group norm (Wu & He 2018)."""
     grouped = input.reshape(input.shape[0], num_groups, -1)
-    return _by_channel(_standardized(grouped, [2], eps).reshape(input.shape), weight, bias)
+    centred = (grouped - grouped.mean(2, keepdim=True)).reshape(input.shape)
+    scale = hold(_inverse_deviation, grouped, [2], eps)
+    scale = scale.repeat_interleave(input.shape[1] // num_groups, 1)
+    scale = scale.view(*input.shape[:2], *[1] * (input.dim() - 2))
+    return _by_channel(centred * scale, weight, bias)  # no view: the model may write to it
 
 
 @RULES.freezes(torch.group_norm)

@@ -178,14 +178,31 @@ _dropout(torch.dropout, F.dropout, torch.dropout)
 _dropout(torch.feature_dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.feature_dropout)
 
 
-@RULES.freezes(F.alpha_dropout, F.feature_alpha_dropout)
-def alpha_dropout(
-    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
-) -> Tensor:
-    if not training or p == 0.0:
-        return input
-    _warn_of_dropout()
-    return tangent(torch.alpha_dropout, input, p, True)
+_SATURATION = -1.0507009873554805 * 1.6732632423543772  # of SELU, far below zero
+
+
+def _alpha_dropout(op: Any, whole_channels: bool) -> None:
+    """Register ``op``: dropped values saturate, then mean and variance are restored.
+
+    Source: Klambauer et al. 2017, Self-Normalizing Neural Networks, section 2.
+    """
+
+    @RULES.decomposes(op)
+    def decomposition(
+        input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+    ) -> Tensor:
+        if not training or p == 0.0:
+            return input
+        _warn_of_dropout()
+        shape = (*input.shape[:2], *[1] * (input.dim() - 2)) if whole_channels else input.shape
+        keep = torch.empty(shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p)
+        scale = ((1 - p) * (1 + p * _SATURATION**2)) ** -0.5 if p < 1 else 0.0
+        result = input * (keep * scale) + (1 - keep - p) * (_SATURATION * scale)
+        return input.copy_(result) if inplace else result
+
+
+_alpha_dropout(F.alpha_dropout, whole_channels=False)
+_alpha_dropout(F.feature_alpha_dropout, whole_channels=True)
 
 
 def _warn_of_dropout() -> None:
