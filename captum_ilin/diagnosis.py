@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from captum_ilin.activity import copied
 from captum_ilin.arguments import mapped, tensors
 from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
@@ -32,7 +33,8 @@ def first_inexact_op(affine_map: AffineMap, tolerance: float) -> str:
         return f"First op at fault: {diagnosing.finding}"
     return (
         "Every op on its own is exact, so something between the ops breaks the map: "
-        "rows that depend on each other (batch norm in training mode), a forward function "
+        "rows that depend on each other (batch norm in training mode, or the nodes of one "
+        "graph: explain those as one example, lambda x: model(x[0])), a forward function "
         "that gives different values each time, or code that changes tensors where no op "
         "call is seen (NumPy, .data, a custom autograd.Function)."
     )
@@ -74,6 +76,8 @@ class Diagnosing(Freezing):
         args, kwargs = mapped((arguments.args, arguments.kwargs), _copy)
         value = op(*args, **kwargs)
         expected = tensors(args[0] if rule.inplace else value)
+        if not rule.inplace:
+            arguments.replace(self._apart)
         result = super()._freeze(op, rule, arguments)
         got = tensors(arguments.args[0] if rule.inplace else result)
         fault = self._fault_of_value(expected, got)
@@ -85,6 +89,10 @@ class Diagnosing(Freezing):
                 f"{site} (treated op number {self.order}): {fault} check_rule tests it alone."
             )
         return result
+
+    def _apart(self, tensor: Tensor) -> Tensor:
+        """A copy of an active argument: what it was made from may be an argument too."""
+        return copied(tensor) if self.activity.rank(tensor) is not None else tensor
 
     def _fault_of_value(self, expected: list[Tensor], got: list[Tensor]) -> str:
         for wanted, value in zip(expected, got, strict=False):

@@ -417,3 +417,16 @@ def test_check_sees_values_taken_through_numpy(x: Tensor) -> None:
     affine_map.check()
     torch.testing.assert_close(affine_map.weight(1), torch.eye(3)[1].double().repeat(4, 1))
     torch.testing.assert_close(affine_map.bias(1), x[:, 1] ** 2)
+
+
+def test_check_blames_no_op_for_rows_that_mix(x: Tensor) -> None:
+    """The factors of the quotient and of the product share what they were made from."""
+
+    def attention_over_nodes(x: Tensor) -> Tensor:
+        scores = x[:, :1].exp()
+        weights = scores / (scores.sum(0) + 1e-16)
+        return weights * x[:, 1:] * weights.sigmoid() + x.sum(0)[:1]
+
+    with pytest.raises(NotExactError, match="Every op on its own is exact.*one example"):
+        linearize(attention_over_nodes, x).check()
+    linearize(lambda x: attention_over_nodes(x[0])[:1], x.unsqueeze(0)).check()
