@@ -427,6 +427,6 @@ def test_check_blames_no_op_for_rows_that_mix(x: Tensor) -> None:
         weights = scores / (scores.sum(0) + 1e-16)
         return weights * x[:, 1:] * weights.sigmoid() + x.sum(0)[:1]
 
-    with pytest.raises(NotExactError, match="Every op on its own is exact.*one example"):
+    with pytest.raises(NotExactError, match=r"Every op on its own is exact.*one example"):
         linearize(attention_over_nodes, x).check()
     linearize(lambda x: attention_over_nodes(x[0])[:1], x.unsqueeze(0)).check()
