@@ -16,6 +16,8 @@ Interpretation, arXiv 2310.16295.
 from captum_ilin.activity import gate_rank, is_active
 from captum_ilin.affine import AffineMap
 from captum_ilin.attribution import ILIN, InstanceWiseLinearization
+from captum_ilin.attribution_layer import LayerILIN, LayerInstanceWiseLinearization
+from captum_ilin.attribution_neuron import NeuronILIN, NeuronInstanceWiseLinearization
 from captum_ilin.certificate import Certificate
 from captum_ilin.errors import (
     DuplicateRuleError,
@@ -25,7 +27,11 @@ from captum_ilin.errors import (
     IlinWarning,
     InputTypeError,
     LawError,
+    LayerError,
+    LayerTypeError,
     MissingTargetError,
+    NeuronRangeError,
+    NeuronSelectorError,
     NoDerivativeError,
     NonFiniteError,
     NotExactError,
@@ -65,7 +71,15 @@ __all__ = [
     "InstanceWiseLinearization",
     "Kind",
     "LawError",
+    "LayerError",
+    "LayerILIN",
+    "LayerInstanceWiseLinearization",
+    "LayerTypeError",
     "MissingTargetError",
+    "NeuronILIN",
+    "NeuronInstanceWiseLinearization",
+    "NeuronRangeError",
+    "NeuronSelectorError",
     "NoDerivativeError",
     "NonFiniteError",
     "NotExactError",

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from captum_ilin.certificate import Certificate, certify, require_exact
-from captum_ilin.checks import check_batch
 from captum_ilin.derivatives import input_gradients
 from captum_ilin.errors import NonFiniteError
 from captum_ilin.location import Site
@@ -52,9 +51,6 @@ class AffineMap:
     leaves: tuple[Tensor, ...]
     graph_outputs: Tensor
     freezing: Freezing
-
-    def __post_init__(self) -> None:
-        check_batch(self.graph_outputs, self.leaves)
 
     def __repr__(self) -> str:
         shapes = ", ".join(str(tuple(leaf.shape)) for leaf in self.leaves)
@@ -200,18 +196,42 @@ class AffineMap:
         )
 
     def _row_bias(self, output: Tensor) -> Tensor:
-        """b of each row: the derivative of Σ_s <∂(r·G)/∂y_s, c_s> with respect to r.
-
-        A constant's shape does not tell which row it belongs to (windows, sequence-first
-        layouts); the row weights r do.
-        """
+        """b of each row."""
         if not output.requires_grad:
             return output.detach()
+        return self._by_row(
+            output,
+            lambda weighted: [
+                term for _, terms in self._terms(weighted, create_graph=True) for term in terms
+            ],
+        )
+
+    def _row_products(self, output: Tensor) -> Tensor:
+        """<W, x0> of each row, whichever dimension of x0 is the batch, if any is."""
+
+        def products(weighted: Tensor) -> list[Tensor]:
+            weights = torch.autograd.grad(
+                weighted, self.leaves, create_graph=True, retain_graph=True, allow_unused=True
+            )
+            return [
+                weight * leaf.detach()
+                for weight, leaf in zip(weights, self.leaves, strict=True)
+                if weight is not None
+            ]
+
+        return self._by_row(output, products)
+
+    def _by_row(self, output: Tensor, terms: Callable[[Tensor], list[Tensor]]) -> Tensor:
+        """The sum of ``terms`` of r·output, for each row: its derivative with respect to r.
+
+        The shape of a term does not tell which row an element belongs to (windows,
+        sequence-first layouts, tables shared by all rows); the row weights r do.
+        """
         rows = torch.ones_like(output).requires_grad_()
         total = torch.zeros_like(output).sum()
-        with torch.enable_grad():
-            for _, terms in self._terms((output * rows).sum(), create_graph=True):
-                for term in terms:
+        if output.requires_grad:
+            with torch.enable_grad():
+                for term in terms((output * rows).sum()):
                     total = total + term.sum()
         if not total.requires_grad:
             return torch.zeros_like(rows).detach()

@@ -7,7 +7,7 @@ Captum's calling convention and nothing else; the work is in ``linearization``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import torch
 from captum._utils.common import _run_forward
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
     from captum_ilin.ruletable import RuleTable
 
-__all__ = ["ILIN", "InstanceWiseLinearization"]
+__all__ = ["ILIN", "InstanceWiseLinearization", "logged"]
+
+Method = TypeVar("Method", bound="Callable[..., Any]")
+logged: Callable[[Method], Method] = log_usage(part_of_slo=True)  # Captum's mark, typed
 
 
 class InstanceWiseLinearization(GradientAttribution):
@@ -122,7 +125,7 @@ class InstanceWiseLinearization(GradientAttribution):
         return_bias: Literal[True],
     ) -> tuple[Any, Tensor, Tensor]: ...
 
-    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]  # captum is untyped here
+    @logged
     def attribute(
         self,
         inputs: Tensor | tuple[Tensor, ...],
@@ -156,7 +159,7 @@ class InstanceWiseLinearization(GradientAttribution):
         passes. Delta: the bias, and one plain forward pass.
         """
         points = inputs if isinstance(inputs, tuple) else (inputs,)
-        check_inputs(points)
+        check_inputs(points, self.forward_func)
         if return_convergence_delta or return_bias:
             self._check_explains_the_output()
         leaves, constants = leaves_of(points), constants_of(additional_forward_args)
@@ -202,7 +205,7 @@ class InstanceWiseLinearization(GradientAttribution):
             Tensor: (batch,), 0 up to rounding when the attributions are complete.
         """
         points = end_point if isinstance(end_point, tuple) else (end_point,)
-        check_inputs(points)
+        check_inputs(points, self.forward_func)
         constants = constants_of(additional_forward_args)
         bias = self._bias(end_point, target, constants)
         terms = attributions if isinstance(attributions, tuple) else (attributions,)

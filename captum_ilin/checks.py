@@ -13,6 +13,7 @@ from captum_ilin.errors import (
     ForwardFunctionError,
     InputTypeError,
     NonFiniteError,
+    NotOfferedError,
     OpaqueModuleError,
     OutputShapeError,
     UnregisteredOpWarning,
@@ -29,22 +30,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_batch",
+    "check_callable",
     "check_finite",
     "check_forward_func",
     "check_inputs",
     "check_output",
+    "check_single_device",
+    "takes_arguments",
     "warn_of_unregistered",
 ]
 
 
 def check_forward_func(forward_func: Any) -> None:
     """Callable, and nothing in it scripted or traced."""
-    if not callable(forward_func):
-        raise ForwardFunctionError(
-            f"forward_func has type {type(forward_func).__name__}, which cannot be called. "
-            "Pass a module or a function that returns the outputs to explain."
-        )
-    if not _takes_arguments(forward_func):
+    check_callable(forward_func)
+    if not takes_arguments(forward_func):
         raise ForwardFunctionError(
             "forward_func takes no arguments, so the inputs cannot reach it. Pass a function "
             "of the inputs, for example `lambda x: model(x)`."
@@ -57,7 +57,17 @@ def check_forward_func(forward_func: Any) -> None:
                 raise _opaque(f"the module {name!r}" if name else "the model", module)
 
 
-def _takes_arguments(forward_func: Any) -> bool:
+def check_callable(forward_func: Any) -> None:
+    """Something that can be called."""
+    if not callable(forward_func):
+        raise ForwardFunctionError(
+            f"forward_func has type {type(forward_func).__name__}, which cannot be called. "
+            "Pass a module or a function that returns the outputs to explain."
+        )
+
+
+def takes_arguments(forward_func: Any) -> bool:
+    """Whether the inputs can be passed to ``forward_func``."""
     try:
         return bool(inspect.signature(forward_func).parameters)
     except (TypeError, ValueError):  # a builtin that does not tell
@@ -71,19 +81,22 @@ def _opaque(where: str, what: Any) -> OpaqueModuleError:
     )
 
 
-def check_inputs(inputs: tuple[Any, ...]) -> None:
-    """Floating-point tensors with at least one row, all finite."""
+def check_inputs(inputs: tuple[Any, ...], forward_func: Any = None) -> None:
+    """Floating-point tensors with at least one row, all finite.
+
+    ``forward_func`` is asked for its embedding layer if the inputs turn out to be token ids.
+    """
     if not inputs:
         raise InputTypeError("inputs is an empty tuple. Pass at least one tensor to explain.")
     for position, value in enumerate(inputs):
-        _check_input(value, _name(position, inputs))
+        _check_input(value, _name(position, inputs), forward_func)
 
 
 def _name(position: int, inputs: tuple[Any, ...]) -> str:
     return "inputs" if len(inputs) == 1 else f"inputs[{position}]"
 
 
-def _check_input(value: Any, name: str) -> None:
+def _check_input(value: Any, name: str, forward_func: Any) -> None:
     if not isinstance(value, Tensor):
         raise InputTypeError(
             f"{name} is a {type(value).__name__}; expected a floating-point tensor. Convert "
@@ -93,9 +106,7 @@ def _check_input(value: Any, name: str) -> None:
         raise InputTypeError(
             f"{name} is a tensor of {value.dtype}; expected floating point, because an "
             "affine map needs inputs that can vary continuously. Convert numbers with "
-            ".float(). For token ids, explain the embeddings instead: pass "
-            "model.get_input_embeddings()(ids) as the input, with a forward function that "
-            "takes embeddings."
+            f".float().{_advice_on_tokens(value, forward_func)}"
         )
     if value.dim() == 0 or value.shape[0] == 0:
         raise EmptyBatchError(
@@ -103,6 +114,43 @@ def _check_input(value: Any, name: str) -> None:
             "dimension is the batch; pass at least one example."
         )
     check_finite(value, name)
+
+
+def _advice_on_tokens(value: Tensor, forward_func: Any) -> str:
+    if value.is_complex() or value.dtype == torch.bool:
+        return ""
+    return (
+        " For token ids, explain the output of the embedding layer instead: `from "
+        f"captum_ilin import LayerILIN; LayerILIN(model, {_embedding_layer(forward_func)})"
+        ".attribute(ids, target=...)`."
+    )
+
+
+def _embedding_layer(forward_func: Any) -> str:
+    """How to write the model's first embedding layer, if it is known to have one."""
+    for root in modules_of(forward_func):
+        for path, module in root.named_modules():
+            if isinstance(module, torch.nn.Embedding):
+                return f'model.get_submodule("{path}")' if path else "model"
+    return "model.get_input_embeddings()"
+
+
+def check_single_device(forward_func: Any, device_ids: list[int] | None) -> None:
+    """Not replicated: ops of replicas run in threads of their own, where none is frozen."""
+    used = [
+        module.device_ids
+        for root in modules_of(forward_func)
+        for module in root.modules()
+        if isinstance(module, torch.nn.DataParallel)
+    ]
+    for ids in [device_ids or [], *used]:
+        if len(ids) > 1:
+            raise NotOfferedError(
+                f"The model is replicated on devices {list(ids)} (nn.DataParallel), whose "
+                "threads run ops that cannot be seen from here, so none would be frozen. "
+                "Pass the model itself, model.module, on one device, and leave device_ids "
+                "out."
+            )
 
 
 def check_finite(value: Tensor, name: str, site: Site | None = None) -> None:

@@ -15,7 +15,7 @@ from captum_ilin.sideeffects import buffers_kept
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["input_gradients", "plain_forward"]
+__all__ = ["input_gradients", "plain_forward", "slopes"]
 
 
 def input_gradients(
@@ -31,7 +31,7 @@ def input_gradients(
     An input that only sets gates, which are held, has weight 0; one that the output does
     not depend on is an error.
     """
-    gradients = _gradients(outputs, leaves, retain_graph)
+    gradients = slopes(outputs, leaves, retain_graph)
     if any(gradient is None for gradient in gradients):
         _check_used(gradients, forward_func, leaves, constants)
     weights = tuple(
@@ -43,9 +43,10 @@ def input_gradients(
     return weights
 
 
-def _gradients(
+def slopes(
     outputs: Tensor, leaves: tuple[Tensor, ...], retain_graph: bool
 ) -> tuple[Tensor | None, ...]:
+    """The gradient of the sum of ``outputs``; None where a leaf does not reach it."""
     if not outputs.requires_grad:
         return (None,) * len(leaves)
     try:
@@ -70,7 +71,7 @@ def _check_used(
 ) -> None:
     """Raise unless the plain network depends on every input that has no weight."""
     outputs = plain_forward(forward_func, leaves, constants)
-    plain = _gradients(outputs, leaves, retain_graph=False)
+    plain = slopes(outputs, leaves, retain_graph=False)
     for position, (gradient, slope) in enumerate(zip(gradients, plain, strict=True)):
         if gradient is None and slope is None:
             name = "inputs" if len(leaves) == 1 else f"inputs[{position}]"

@@ -19,7 +19,11 @@ __all__ = [
     "IlinWarning",
     "InputTypeError",
     "LawError",
+    "LayerError",
+    "LayerTypeError",
     "MissingTargetError",
+    "NeuronRangeError",
+    "NeuronSelectorError",
     "NoDerivativeError",
     "NonFiniteError",
     "NotExactError",
@@ -74,6 +78,22 @@ class MissingTargetError(TargetError):
 
 class TargetRangeError(TargetError, IndexError):
     """The target names an output that does not exist."""
+
+
+class LayerError(IlinError, ValueError):
+    """The layer is not reached, not used by the output, or not called that often."""
+
+
+class LayerTypeError(LayerError, TypeError):
+    """The layer is not a module, or its value holds no floating-point tensor."""
+
+
+class NeuronSelectorError(IlinError, ValueError):
+    """The neuron selector does not choose one value per example."""
+
+
+class NeuronRangeError(NeuronSelectorError, IndexError):
+    """The neuron selector names a unit that does not exist."""
 
 
 class NonFiniteError(IlinError, ArithmeticError):

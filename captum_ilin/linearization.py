@@ -12,6 +12,7 @@ from torch import Tensor
 from captum_ilin.affine import AffineMap
 from captum_ilin.arguments import mapped, tensors
 from captum_ilin.checks import (
+    check_batch,
     check_finite,
     check_forward_func,
     check_inputs,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from captum_ilin.ruletable import RuleTable
 
-__all__ = ["constants_of", "frozen", "leaves_of", "linearize"]
+__all__ = ["constants_of", "frozen", "leaves_of", "linearize", "map_at"]
 
 
 def linearize(
@@ -74,9 +75,26 @@ def linearize(
     """
     check_forward_func(forward_func)
     points = inputs if isinstance(inputs, tuple) else (inputs,)
-    check_inputs(points)
-    leaves, constants = leaves_of(points), constants_of(additional_forward_args)
-    freezing = Freezing(rules, strict=strict, ledger=Ledger())
+    check_inputs(points, forward_func)
+    affine_map = map_at(
+        forward_func,
+        inputs,
+        constants=constants_of(additional_forward_args),
+        freezing=Freezing(rules, strict=strict, ledger=Ledger()),
+    )
+    check_batch(affine_map.graph_outputs, affine_map.leaves)
+    return affine_map
+
+
+def map_at(
+    forward_func: Callable[..., Any],
+    inputs: Tensor | tuple[Tensor, ...],
+    *,
+    constants: tuple[Any, ...],
+    freezing: Freezing,
+) -> AffineMap:
+    """The affine map at ``inputs``, which have been checked; their rows may be anything."""
+    leaves = leaves_of(inputs if isinstance(inputs, tuple) else (inputs,))
     outputs = _run(forward_func, (*leaves, *constants), {}, freezing, leaves)
     return AffineMap(
         forward_func=forward_func,

@@ -96,9 +96,52 @@ def test_inputs_that_are_not_floating_point(
         network,
         torch.ones(2, 3, dtype=dtype),
         error=InputTypeError,
-        match=rf"inputs is a tensor of {dtype}; expected floating.*explain the embeddings",
+        match=rf"inputs is a tensor of {dtype}; expected floating.*Convert numbers with .float",
         also=TypeError,
     )
+
+
+class Texts(nn.Module):
+    """Token ids, embedded and averaged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(9, 4), nn.Linear(4, 3)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.words(ids).mean(1))
+
+
+@BOTH
+@pytest.mark.parametrize("as_function", [False, True], ids=["module", "function"])
+def test_token_ids_are_led_to_the_embedding_layer(ask: Any, as_function: bool) -> None:
+    """With a line that can be copied: run as it stands, it explains the tokens."""
+    model, ids = Texts(), torch.tensor([[1, 5, 2]])
+    with pytest.raises(InputTypeError) as error:
+        ask((lambda ids: model(ids)) if as_function else model, ids)
+    line = str(error.value).partition("`")[2].partition("`")[0]
+    assert line == (
+        'from captum_ilin import LayerILIN; LayerILIN(model, model.get_submodule("words"))'
+        ".attribute(ids, target=...)"
+    )
+    names: dict[str, Any] = {"model": model, "ids": ids}
+    importing, explaining = line.replace("...", "1").split("; ")
+    exec(importing, names)
+    assert eval(explaining, names).shape == (1, 3, 4)
+
+
+@BOTH
+def test_numbers_that_are_not_token_ids_are_not_taken_for_some(
+    ask: Any, network: nn.Module
+) -> None:
+    for dtype in (torch.bool, torch.complex64):
+        with pytest.raises(InputTypeError, match=r"with .float\(\)\.$"):
+            ask(network, torch.ones(2, 3, dtype=dtype))
+
+
+def test_without_an_embedding_layer_in_sight_the_usual_name_is_given() -> None:
+    with pytest.raises(InputTypeError, match=r"LayerILIN\(model, model.get_input_embeddings"):
+        ILIN(nn.Linear(3, 2)).attribute(torch.ones(2, 3, dtype=torch.int64))
 
 
 @BOTH
