@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from captum_ilin.activity import Activity, tracking
-from captum_ilin.arguments import Arguments, mapped, tensors
+from captum_ilin.arguments import Arguments, tensors
 from captum_ilin.errors import RefusedOpError, UnregisteredOpError, refused, without_rule
 from captum_ilin.foreign import ForeignValues
 from captum_ilin.holding import is_replaying
@@ -139,11 +139,18 @@ class Freezing(TorchFunctionMode):
                 self.activity.mark(value, rank)
 
     def finish(self, outputs: Any) -> Any:
-        """The outputs, those frozen that no op call has seen."""
+        """The outputs, those frozen that no op call has seen, and constants without a graph.
+
+        A constant output may require gradients, because of the parameters it was made from.
+        """
         for output in tensors(outputs):
             self.activity.rank(output)
         self._freeze_foreign()
-        return mapped(outputs, self._foreign.stand_in) if self._foreign.tangents else outputs
+        return self._finished(outputs) if isinstance(outputs, Tensor) else outputs
+
+    def _finished(self, output: Tensor) -> Tensor:
+        output = self._foreign.stand_in(output)
+        return output.detach() if self.activity.rank(output) is None else output
 
     def _tangent_of(self, op: Op) -> Rule:
         """What is done with an op without a rule: its tangent, and a report.

@@ -430,3 +430,16 @@ def test_check_blames_no_op_for_rows_that_mix(x: Tensor) -> None:
     with pytest.raises(NotExactError, match=r"Every op on its own is exact.*one example"):
         linearize(attention_over_nodes, x).check()
     linearize(lambda x: attention_over_nodes(x[0])[:1], x.unsqueeze(0)).check()
+
+
+def test_an_output_that_only_steps_with_the_input_is_all_bias() -> None:
+    """It is constant, though its parameters require gradients."""
+    layer, x = nn.Linear(3, 2).double(), torch.randn(4, 3, dtype=torch.float64)
+    affine_map = linearize(lambda x: layer(x.round()), x)
+    expected = layer(x.round()).detach()
+    assert torch.equal(affine_map.weight(1), torch.zeros_like(x))
+    torch.testing.assert_close(affine_map.bias(), expected)
+    torch.testing.assert_close(affine_map.bias(1), expected[:, 1])
+    (entry,) = affine_map.bias_ledger(1).values()
+    torch.testing.assert_close(entry, expected[:, 1].sum())
+    affine_map.check()
