@@ -1,0 +1,510 @@
+"""``LayerInstanceWiseLinearization``: F = W a + b, a a layer's value.
+
+References come from products of the network's own matrices above the layer, or from the
+formula of a small network, with no autograd and no hook in them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from captum.attr import LayerAttribution, LayerGradientXActivation
+from torch import Tensor, nn
+
+from captum_ilin import DEFAULT_RULES, LayerILIN, LayerInstanceWiseLinearization, linearize
+from captum_ilin.cut import Cut
+from captum_ilin.layers import layer_map
+from captum_ilin.ledger import Ledger
+from tests.fingerprint import untouched
+from tests.networks import (
+    ConvNet,
+    TinyTransformer,
+    dense_relu_map,
+    pick,
+    relu_mlp,
+    residual_convnet,
+    smooth_mlp,
+)
+
+BATCH = 4
+ROUNDING = {"rtol": 1e-12, "atol": 1e-13}  # float64, sums of some ten products of order one
+EVERYTHING = {"return_convergence_delta": True, "return_bias": True}
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    return relu_mlp(3, 6, 7, 5)
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(BATCH, 3, dtype=torch.float64)
+
+
+def assert_complete(model: Any, layer: Any, x: Any, target: Any = 1, **more: Any) -> None:
+    """Attributions, delta and bias agree with the plain network in every row."""
+    attributions, delta, bias = LayerILIN(model, layer).attribute(
+        x, target, **EVERYTHING, **more
+    )
+    values = attributions if isinstance(attributions, tuple) else (attributions,)
+    total = torch.stack([value.sum() for value in values]).sum() + bias.sum()
+    with torch.no_grad():
+        expected = model(x)[:, target]
+    assert delta.shape == bias.shape == expected.shape
+    torch.testing.assert_close(delta, torch.zeros_like(delta), rtol=0, atol=1e-12)
+    torch.testing.assert_close(total, expected.sum(), rtol=1e-12, atol=1e-12)
+
+
+# the contract
+
+
+def test_is_a_captum_layer_method() -> None:
+    assert LayerILIN is LayerInstanceWiseLinearization
+    assert issubclass(LayerILIN, (LayerGradientXActivation, LayerAttribution))
+    assert LayerILIN(nn.Linear(2, 1), None).has_convergence_delta() is True
+
+
+@pytest.mark.parametrize("method", ["__init__", "attribute"])
+def test_arguments_are_in_the_order_of_captum_s(method: str) -> None:
+    def positional(owner: Any) -> list[str]:
+        parameters = inspect.signature(getattr(owner, method)).parameters.values()
+        return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+    captums = [n for n in positional(LayerGradientXActivation) if n != "memory_efficient"]
+    assert positional(LayerILIN) == captums
+
+
+def test_layer_can_be_set(network: nn.Sequential, x: Tensor) -> None:
+    """TCAV sets it, and calls ``attribute.__wrapped__``."""
+    method = LayerILIN(network, None)
+    for layer in (network[1], network[2]):
+        method.layer = layer
+        expected = LayerILIN(network, layer).attribute(x, 2)
+        assert torch.equal(LayerILIN.attribute.__wrapped__(method, x, 2), expected)
+
+
+# W ∘ a and b
+
+
+@pytest.mark.parametrize("position", range(5))
+@pytest.mark.parametrize("at_input", [False, True], ids=["output", "input"])
+@pytest.mark.parametrize("multiplied", [True, False], ids=["W∘a", "W"])
+def test_every_layer_of_a_relu_network(
+    network: nn.Sequential, x: Tensor, position: int, at_input: bool, multiplied: bool
+) -> None:
+    below, above = (network[:position], network[position:])
+    if not at_input:
+        below, above = network[: position + 1], network[position + 1 :]
+    value = below(x).detach()
+    slope, intercept = dense_relu_map(above, value)
+    attributions, delta, bias = LayerILIN(
+        network, network[position], None, multiplied
+    ).attribute(x, 3, attribute_to_layer_input=at_input, **EVERYTHING)
+    torch.testing.assert_close(
+        attributions, slope[:, 3] * (value if multiplied else 1), **ROUNDING
+    )
+    torch.testing.assert_close(bias, intercept[:, 3], **ROUNDING)
+    torch.testing.assert_close(delta, torch.zeros_like(delta), **ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("target", "classes"),
+    [
+        (3, [3, 3, 3, 3]),
+        ((3,), [3, 3, 3, 3]),
+        (torch.tensor(2), [2, 2, 2, 2]),
+        (torch.tensor([2]), [2, 2, 2, 2]),
+        (torch.tensor([4, 0, 1, 3]), [4, 0, 1, 3]),
+        ([4, 0, 1, 3], [4, 0, 1, 3]),
+        ([(4,), (0,), (1,), (3,)], [4, 0, 1, 3]),
+    ],
+)
+def test_each_example_is_explained_at_its_own_target(
+    network: nn.Sequential, x: Tensor, target: Any, classes: list[int]
+) -> None:
+    value = network[:2](x).detach()
+    slope, intercept = dense_relu_map(network[2:], value)
+    attributions, delta, bias = LayerILIN(network, network[1]).attribute(
+        x, target, **EVERYTHING
+    )
+    torch.testing.assert_close(attributions, pick(slope, classes) * value, **ROUNDING)
+    torch.testing.assert_close(bias, pick(intercept, classes), **ROUNDING)
+    torch.testing.assert_close(delta, torch.zeros_like(delta), **ROUNDING)
+
+
+def test_no_target_is_needed_for_one_output(x: Tensor) -> None:
+    network = relu_mlp(3, 6, 1)
+    attributions = LayerILIN(lambda x: network(x).squeeze(1), network[1]).attribute(x)
+    slope, _ = dense_relu_map(network[2:], network[:2](x).detach())
+    torch.testing.assert_close(attributions, slope[:, 0] * network[:2](x).detach(), **ROUNDING)
+
+
+def test_above_a_smooth_network_s_layer_the_map_is_that_of_the_cut_network(x: Tensor) -> None:
+    network = smooth_mlp()
+    value = network[0](x).detach()
+    expected = linearize(network[1:], value)
+    attributions, bias = LayerILIN(network, network[0]).attribute(x, 1, return_bias=True)
+    torch.testing.assert_close(attributions, expected.weight(1) * value, **ROUNDING)
+    torch.testing.assert_close(bias, expected.bias(1), **ROUNDING)
+
+
+class PastTheLayer(nn.Module):
+    """head(x + layer(x)) · σ(x): a residual path and a gate that pass the layer by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x + self.layer(x)) * torch.sigmoid(x)
+
+
+def test_what_passes_the_layer_by_is_counted_in_the_bias(x: Tensor) -> None:
+    model = PastTheLayer()
+    attributions, delta, bias = LayerILIN(model, model.layer).attribute(x, 2, **EVERYTHING)
+    with torch.no_grad():
+        gate = torch.sigmoid(x)[:, 2]
+        expected = gate[:, None] * model.head.weight[2] * model.layer(x)
+        around = gate * (x @ model.head.weight[2] + model.head.bias[2])
+    torch.testing.assert_close(attributions, expected, **ROUNDING)
+    torch.testing.assert_close(bias, around, **ROUNDING)
+    torch.testing.assert_close(delta, torch.zeros_like(delta), **ROUNDING)
+
+
+def test_the_ledger_tells_the_residual_path_from_the_head_s_bias(x: Tensor) -> None:
+    model = PastTheLayer()
+    affine_map = layer_map(
+        Cut(model.layer), model, (x,), (), rules=DEFAULT_RULES, strict=True, ledger=Ledger()
+    )
+    ledger = {str(site): term for site, term in affine_map.bias_ledger(2).items()}
+    with torch.no_grad():
+        gate = torch.sigmoid(x)[:, 2]
+        around = gate[:, None] * model.head.weight[2] * x
+    assert list(ledger) == ["add", "linear in 'head'"]
+    torch.testing.assert_close(ledger["add"], around, **ROUNDING)
+    torch.testing.assert_close(
+        ledger["linear in 'head'"][:, 2], gate * model.head.bias[2].detach(), **ROUNDING
+    )
+
+
+def test_several_layers_are_explained_each_on_its_own(
+    network: nn.Sequential, x: Tensor
+) -> None:
+    layers = [network[0], network[3], network[1]]
+    together = LayerILIN(network, layers).attribute(x, 1, **EVERYTHING)
+    for number, layer in enumerate(layers):
+        alone = LayerILIN(network, layer).attribute(x, 1, **EVERYTHING)
+        for column, value in zip(together, alone, strict=True):
+            assert isinstance(column, list)
+            assert torch.equal(column[number], value)
+    attributions = LayerILIN(network, layers).attribute(x, 1)
+    assert isinstance(attributions, list)
+    assert len(attributions) == 3
+    (only,) = LayerILIN(network, [network[3]]).attribute(x, 1)
+    assert torch.equal(only, attributions[1])
+
+
+def test_a_nested_layer_explains_the_same_output_again(x: Tensor) -> None:
+    """Each adds up to the prediction alone, in a residual block too."""
+    model = residual_convnet()
+    images = torch.randn(2, 3, 12, 12, dtype=torch.float64)
+    for layer in (model[1], model[1].body, model[1].body[0], model[1].body[2], model[2]):
+        for at_input in (False, True):
+            assert_complete(model, layer, images, attribute_to_layer_input=at_input)
+
+
+# what a layer's value may be
+
+
+class ManyTensors(nn.Module):
+    """Returns its arguments doubled and an index, in the container it was made with."""
+
+    def __init__(self, container: Any) -> None:
+        super().__init__()
+        self.container = container
+
+    def forward(self, a: Tensor, b: Tensor) -> Any:
+        return self.container((2 * a, a.argmax(1), 2 * b))
+
+
+class UsesManyTensors(nn.Module):
+    def __init__(self, container: Any, uses_b: bool = True) -> None:
+        super().__init__()
+        self.many, self.uses_b = ManyTensors(container), uses_b
+
+    def forward(self, x: Tensor) -> Tensor:
+        value = self.many(x, x[:, :2] * 3)
+        a, index, b = value.values() if isinstance(value, dict) else value
+        y = 5 * a + index[:, None]
+        return torch.cat([y[:, :2] + 7 * b, y[:, 2:]], 1) if self.uses_b else y
+
+
+def as_dict(values: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip("abc", values, strict=True))
+
+
+@pytest.mark.parametrize("container", [tuple, list, as_dict])
+def test_values_of_several_tensors_come_as_a_tuple(x: Tensor, container: Any) -> None:
+    """Integers among them are passed on, and explained by nothing."""
+    model = UsesManyTensors(container)
+    attributions, bias = LayerILIN(model, model.many).attribute(x, 1, return_bias=True)
+    assert isinstance(attributions, tuple)
+    for_a, for_b = torch.zeros(BATCH, 3).double(), torch.zeros(BATCH, 2).double()
+    for_a[:, 1], for_b[:, 1] = 10 * x[:, 1], 42 * x[:, 1]
+    torch.testing.assert_close(attributions, (for_a, for_b), **ROUNDING)
+    torch.testing.assert_close(bias, x.argmax(1).double(), **ROUNDING)
+
+
+def test_inputs_of_several_tensors_come_as_a_tuple(x: Tensor) -> None:
+    model = UsesManyTensors(tuple)
+    for_a, for_b = LayerILIN(model, model.many).attribute(x, 1, None, True)
+    torch.testing.assert_close(for_a[:, 1], 10 * x[:, 1], **ROUNDING)
+    torch.testing.assert_close(for_b[:, 1], 42 * x[:, 1], **ROUNDING)
+
+
+def test_a_tensor_that_the_output_does_not_use_has_attribution_zero(x: Tensor) -> None:
+    """Captum raises here."""
+    model = UsesManyTensors(tuple, uses_b=False)
+    for_a, for_b = LayerILIN(model, model.many).attribute(x, 1)
+    assert for_a.abs().sum() > 0
+    assert torch.equal(for_b, torch.zeros(BATCH, 2).double())
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 2)
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, (_, memory) = self.lstm(x)
+        return self.head(torch.tanh(memory[-1]))
+
+
+def test_nested_tuples_are_flattened() -> None:
+    model, x = Recurrent(), torch.randn(2, 5, 3, dtype=torch.float64)
+    attributions = LayerILIN(model, model.lstm).attribute(x, 1)
+    assert [tuple(value.shape) for value in attributions] == [(2, 5, 4), (1, 2, 4), (1, 2, 4)]
+    assert [bool(value.any()) for value in attributions] == [False, False, True]
+    assert_complete(model, model.lstm, x)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("frozen_parameters", [True, False])
+@pytest.mark.parametrize(
+    "name",
+    ["layers", "layers.layers.0", "layers.layers.0.self_attn", "layers.layers.1.linear1"],
+)
+def test_inner_layers_of_transformers(
+    batch_first: bool, frozen_parameters: bool, name: str
+) -> None:
+    """Sequence first, too: which example an element belongs to is not guessed. With nothing
+    that requires gradients PyTorch would take a fused path past the inner layers."""
+    model = TinyTransformer(batch_first=batch_first).requires_grad_(not frozen_parameters)
+    x = torch.randn(3, 5, 8, dtype=torch.float64)
+    with untouched(model, x):
+        assert_complete(model, model.get_submodule(name), x)
+
+
+class Texts(nn.Module):
+    """Word and position embeddings, one gated by a norm, averaged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.positions = nn.Embedding(20, 6), nn.Embedding(5, 6)
+        self.norm, self.head = nn.LayerNorm(6), nn.Linear(6, 3)
+        self.double()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        places = self.positions(torch.arange(ids.shape[1]))
+        return self.head(F.gelu(self.norm(self.words(ids) + places)).mean(1))
+
+
+def test_token_ids_are_explained_through_their_embeddings() -> None:
+    model, ids = Texts(), torch.randint(20, (4, 5))
+    assert_complete(model, model.words, ids)
+    attributions = LayerILIN(model, model.words).attribute(ids, [0, 1, 2, 0])
+    with torch.no_grad():
+        embeddings = model.words(ids)
+        places = model.positions(torch.arange(5))
+
+    def above(embeddings: Tensor) -> Tensor:
+        return model.head(F.gelu(model.norm(embeddings + places)).mean(1))
+
+    expected = linearize(above, embeddings).weight([0, 1, 2, 0]) * embeddings
+    torch.testing.assert_close(attributions, expected, **ROUNDING)
+
+
+def test_a_table_that_all_rows_share_has_no_batch_dimension() -> None:
+    """Position embeddings: attributions are summed over the rows, delta is still per row."""
+    model, ids = Texts(), torch.randint(20, (4, 5))
+    assert LayerILIN(model, model.positions).attribute(ids, 1).shape == (5, 6)
+    assert_complete(model, model.positions, ids)
+
+
+class Reused(nn.Module):
+    """Calls its only ReLU three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(4))
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:3]:
+            x = self.relu(layer(x))
+        return self.layers[3](x)
+
+
+@pytest.mark.parametrize(("call", "position"), [(0, 0), (1, 1), (2, 2), (-1, 2), (-3, 0)])
+def test_a_layer_called_several_times_is_explained_at_one_call(
+    x: Tensor, call: int, position: int
+) -> None:
+    model = Reused()
+    spelled = nn.Sequential(*(m for layer in model.layers for m in (layer, nn.ReLU())))[:-1]
+    value = spelled[: 2 * position + 2](x).detach()
+    slope, intercept = dense_relu_map(spelled[2 * position + 2 :], value)
+    attributions, delta, bias = LayerILIN(model, model.relu).attribute(
+        x, 1, call=call, **EVERYTHING
+    )
+    torch.testing.assert_close(attributions, slope[:, 1] * value, **ROUNDING)
+    torch.testing.assert_close(bias, intercept[:, 1], **ROUNDING)
+    torch.testing.assert_close(delta, torch.zeros_like(delta), **ROUNDING)
+
+
+def test_the_last_call_is_the_default_as_in_captum(x: Tensor) -> None:
+    model = Reused()
+    ours = LayerILIN(model, model.relu).attribute(x, 1)
+    captums = LayerGradientXActivation(model, model.relu).attribute(x, 1)
+    torch.testing.assert_close(ours, captums, **ROUNDING)
+
+
+# around the call
+
+
+def test_additional_arguments_are_constants(network: nn.Sequential, x: Tensor) -> None:
+    factor = torch.tensor([2.0, 3, 4, 5], dtype=torch.float64, requires_grad=True)
+
+    def forward(x: Tensor, factor: Tensor, more: float) -> Tensor:
+        return network(x) * factor[:, None] + more
+
+    plain, plain_bias = LayerILIN(network, network[1]).attribute(x, 1, return_bias=True)
+    scaled, bias = LayerILIN(forward, network[1]).attribute(
+        x, 1, (factor, 0.5), return_bias=True
+    )
+    fixed = factor.detach()
+    torch.testing.assert_close(scaled, fixed[:, None] * plain, **ROUNDING)
+    torch.testing.assert_close(bias, fixed * plain_bias + 0.5, **ROUNDING)
+    assert factor.grad is None
+
+
+def test_a_forward_function_without_parameters_is_given_none(
+    network: nn.Sequential, x: Tensor
+) -> None:
+    """As in Captum; the layer's value does not come from the arguments here."""
+    closed = LayerILIN(lambda: network(x), network[1]).attribute(x, 1, **EVERYTHING)
+    torch.testing.assert_close(
+        closed, LayerILIN(network, network[1]).attribute(x, 1, **EVERYTHING), **ROUNDING
+    )
+
+
+@pytest.mark.parametrize("caller", [torch.no_grad, torch.inference_mode])
+def test_callers_without_gradients(network: nn.Sequential, x: Tensor, caller: Any) -> None:
+    expected = LayerILIN(network, network[1]).attribute(x, 2, **EVERYTHING)
+    with caller():
+        found = LayerILIN(network, network[1]).attribute(x.clone(), 2, **EVERYTHING)
+        assert not torch.is_grad_enabled()
+    torch.testing.assert_close(found, expected, **ROUNDING)
+
+
+def test_nothing_returned_carries_a_graph(network: nn.Sequential, x: Tensor) -> None:
+    results = LayerILIN(network, network[1]).attribute(x.requires_grad_(), 2, **EVERYTHING)
+    assert not any(result.requires_grad for result in results)
+
+
+def test_delta_is_measured_against_the_plain_network(x: Tensor) -> None:
+    """A network that answers 0.5 more on every later call must show it."""
+    network, calls = relu_mlp(3, 4, 2), []
+
+    def drifting(x: Tensor) -> Tensor:
+        calls.append(None)
+        return network(x) + 0.5 * (len(calls) - 1)
+
+    _, delta, bias = LayerILIN(drifting, network[1]).attribute(x, 0, **EVERYTHING)
+    assert len(calls) == 3  # the layer's value, the map, the plain network
+    intercept = dense_relu_map(network[2:], network[:2](x).detach())[1]
+    torch.testing.assert_close(bias, intercept[:, 0] + 0.5, **ROUNDING)
+    torch.testing.assert_close(delta, torch.full_like(delta, -0.5), **ROUNDING)
+
+
+def test_only_as_many_forward_passes_as_stated(x: Tensor) -> None:
+    network, calls = relu_mlp(3, 4, 2), []
+
+    def counting(x: Tensor) -> Tensor:
+        calls.append(None)
+        return network(x)
+
+    LayerILIN(counting, network[1]).attribute(x, 0, return_bias=True)
+    assert len(calls) == 2
+
+
+def test_another_thread_at_the_same_layer_is_left_alone(x: Tensor) -> None:
+    """While one thread explains, the hook is there; another's forward pass must not see it."""
+    network, inside, done = relu_mlp(3, 4, 2), threading.Event(), threading.Event()
+    other, plain = x + 1, relu_mlp(3, 4, 2)
+    plain.load_state_dict(network.state_dict())
+    found: list[Tensor] = []
+
+    def elsewhere() -> None:
+        inside.wait(10)
+        with torch.no_grad():
+            found.append(network(other))
+        done.set()
+
+    def forward(x: Tensor) -> Tensor:
+        inside.set()
+        assert done.wait(10)
+        return network(x)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    attributions = LayerILIN(forward, network[1]).attribute(x, 1)
+    thread.join()
+    torch.testing.assert_close(found, [plain(other).detach()], **ROUNDING)
+    torch.testing.assert_close(
+        attributions, LayerILIN(plain, plain[1]).attribute(x, 1), **ROUNDING
+    )
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["given ids", "DataParallel"])
+def test_data_parallel_on_the_cpu_is_honoured(
+    network: nn.Sequential, x: Tensor, wrapped: bool
+) -> None:
+    model = nn.DataParallel(network) if wrapped else network
+    method = LayerILIN(model, network[1], device_ids=None if wrapped else [0])
+    expected = LayerILIN(network, network[1]).attribute(x, 1, **EVERYTHING)
+    torch.testing.assert_close(method.attribute(x, 1, **EVERYTHING), expected, **ROUNDING)
+
+
+def test_hooks_of_the_model_run_before_ours(network: nn.Sequential, x: Tensor) -> None:
+    """The explained value is what the rest of the network receives."""
+    network[1].register_forward_hook(lambda module, args, output: 2 * output)
+    value = 2 * F.relu(network[0](x)).detach()
+    slope, _ = dense_relu_map(network[2:], value)
+    attributions = LayerILIN(network, network[1]).attribute(x, 1)
+    torch.testing.assert_close(attributions, slope[:, 1] * value, **ROUNDING)
+
+
+def test_convnet_with_overlapping_pools() -> None:
+    model, x = ConvNet(), torch.randn(2, 3, 12, 12, dtype=torch.float64)
+    for name, module in model.named_modules():
+        if name:
+            assert_complete(model, module, x)
+            assert_complete(model, module, x, attribute_to_layer_input=True)
