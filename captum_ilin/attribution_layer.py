@@ -7,6 +7,7 @@ Captum's calling convention and nothing else; the work is in ``layers`` and ``cu
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from captum.attr import LayerGradientXActivation
@@ -240,10 +241,7 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
 
     def _plain_value(self, request: _Request) -> Tensor:
         """F(x) of the user's own network, without hook, cut or mode."""
-
-        def plain(*arguments: Any) -> Any:
-            return called(self.forward_func, request.inputs, request.constants)
-
+        plain = partial(called, self.forward_func, request.inputs, request.constants)
         return select(plain_forward(plain, (), ()), request.target).detach()
 
 
