@@ -28,6 +28,7 @@ from captum_ilin.targets import select
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from captum_ilin.affine import AffineMap
     from captum_ilin.ruletable import RuleTable
 
 __all__ = ["LayerILIN", "LayerInstanceWiseLinearization"]
@@ -155,6 +156,43 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
             results = tuple(list(column) for column in zip(*explained, strict=True))
         return results if len(results) > 1 else results[0]
 
+    def bias_ledger(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: Any = None,
+        additional_forward_args: Any = None,
+        attribute_to_layer_input: bool = False,
+        *,
+        call: int = -1,
+    ) -> Any:
+        """The bias by where it entered: above the layer, and around it.
+
+        Args:
+            inputs, target, additional_forward_args, attribute_to_layer_input, call: as for
+                ``attribute``.
+
+        Returns:
+            (module path, op) → contribution, as of ``AffineMap.bias_ledger``; of several
+            layers a list. What passes the layer by stands at the op where it is added.
+
+        Cost: two forward passes and one backward pass, and each op with a constant once
+        more, on zeros.
+
+        >>> import torch
+        >>> from captum_ilin import LayerILIN
+        >>> layer, x = torch.nn.Linear(3, 3), torch.ones(1, 3)
+        >>> LayerILIN(lambda x: x + layer(x), layer).bias_ledger(x, target=0)
+        {Site(module='', op='add'): tensor([[1., 0., 0.]])}
+        """
+        request = self._request(inputs, target, additional_forward_args)
+        ledgers = [
+            self._map(
+                Cut(layer, attribute_to_layer_input, call), request, Ledger()
+            ).bias_ledger(request.target)
+            for layer in self._layers
+        ]
+        return ledgers if self._has_several_layers else ledgers[0]
+
     def attribute_future(self) -> None:
         """Not offered; raises NotImplementedError."""
         raise NotOfferedError(
@@ -210,15 +248,7 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
         self, cut: Cut, request: _Request, *, measured: tuple[bool, bool]
     ) -> tuple[Any, ...]:
         """Attributions, then delta and bias if asked for, of one layer."""
-        affine_map = layer_map(
-            cut,
-            self.forward_func,
-            request.inputs,
-            request.constants,
-            rules=self.rules,
-            strict=self.strict,
-            ledger=Ledger() if any(measured) else None,
-        )
+        affine_map = self._map(cut, request, Ledger() if any(measured) else None)
         with gradients_on():
             output = select(affine_map.graph_outputs, request.target)
             weights = layer_weights(affine_map, cut, output)
@@ -231,6 +261,17 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
                 if measured[1]:
                     results.append(bias)
         return tuple(results)
+
+    def _map(self, cut: Cut, request: _Request, ledger: Ledger | None) -> AffineMap:
+        return layer_map(
+            cut,
+            self.forward_func,
+            request.inputs,
+            request.constants,
+            rules=self.rules,
+            strict=self.strict,
+            ledger=ledger,
+        )
 
     def _attributions(
         self, weights: tuple[Tensor, ...], values: tuple[Tensor, ...]

@@ -16,10 +16,7 @@ import torch.nn.functional as F
 from captum.attr import LayerAttribution, LayerGradientXActivation
 from torch import Tensor, nn
 
-from captum_ilin import DEFAULT_RULES, LayerILIN, LayerInstanceWiseLinearization, linearize
-from captum_ilin.cut import Cut
-from captum_ilin.layers import layer_map
-from captum_ilin.ledger import Ledger
+from captum_ilin import LayerILIN, LayerInstanceWiseLinearization, linearize
 from tests.fingerprint import untouched
 from tests.networks import (
     ConvNet,
@@ -179,10 +176,8 @@ def test_what_passes_the_layer_by_is_counted_in_the_bias(x: Tensor) -> None:
 
 def test_the_ledger_tells_the_residual_path_from_the_head_s_bias(x: Tensor) -> None:
     model = PastTheLayer()
-    affine_map = layer_map(
-        Cut(model.layer), model, (x,), (), rules=DEFAULT_RULES, strict=True, ledger=Ledger()
-    )
-    ledger = {str(site): term for site, term in affine_map.bias_ledger(2).items()}
+    entries = LayerILIN(model, model.layer).bias_ledger(x, 2)
+    ledger = {str(site): term for site, term in entries.items()}
     with torch.no_grad():
         gate = torch.sigmoid(x)[:, 2]
         around = gate[:, None] * model.head.weight[2] * x
@@ -206,6 +201,10 @@ def test_several_layers_are_explained_each_on_its_own(
     attributions = LayerILIN(network, layers).attribute(x, 1)
     assert isinstance(attributions, list)
     assert len(attributions) == 3
+    ledgers = LayerILIN(network, layers).bias_ledger(x, 1)
+    for ledger, bias in zip(ledgers, together[2], strict=True):
+        total = torch.stack([term.sum() for term in ledger.values()]).sum()
+        torch.testing.assert_close(total, bias.sum(), **ROUNDING)
     (only,) = LayerILIN(network, [network[3]]).attribute(x, 1)
     assert torch.equal(only, attributions[1])
 
