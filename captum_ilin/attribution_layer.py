@@ -14,7 +14,7 @@ from captum.attr import LayerGradientXActivation
 from torch import Tensor, nn
 
 from captum_ilin.attribution import logged
-from captum_ilin.checks import check_callable, check_single_device
+from captum_ilin.checks import check_callable, check_not_opaque, check_single_device
 from captum_ilin.cut import Cut, called
 from captum_ilin.derivatives import plain_forward
 from captum_ilin.errors import InputTypeError, NotOfferedError
@@ -233,6 +233,7 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
 
     def _request(self, inputs: Any, target: Any, additional_forward_args: Any) -> _Request:
         check_callable(self.forward_func)
+        check_not_opaque(self.forward_func)
         check_single_device(self.forward_func, self.device_ids)
         points = inputs if isinstance(inputs, tuple) else (inputs,)
         for point in points:

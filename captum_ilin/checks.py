@@ -34,6 +34,7 @@ __all__ = [
     "check_finite",
     "check_forward_func",
     "check_inputs",
+    "check_not_opaque",
     "check_output",
     "check_single_device",
     "takes_arguments",
@@ -49,6 +50,11 @@ def check_forward_func(forward_func: Any) -> None:
             "forward_func takes no arguments, so the inputs cannot reach it. Pass a function "
             "of the inputs, for example `lambda x: model(x)`."
         )
+    check_not_opaque(forward_func)
+
+
+def check_not_opaque(forward_func: Any) -> None:
+    """Nothing in it is scripted or traced."""
     if isinstance(forward_func, (torch.jit.ScriptFunction, torch._C.ScriptMethod)):
         raise _opaque("forward_func", forward_func)
     for root in modules_of(forward_func):

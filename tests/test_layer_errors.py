@@ -21,6 +21,7 @@ from captum_ilin import (
     NeuronSelectorError,
     NonFiniteError,
     NotOfferedError,
+    OpaqueModuleError,
     TargetRangeError,
 )
 from tests.fingerprint import untouched
@@ -247,6 +248,17 @@ def test_a_layer_s_value_that_is_not_finite(x: Tensor) -> None:
 
 
 # calls
+
+
+@BOTH
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_scripted_part_is_refused(ask: Any, network: nn.Sequential, x: Tensor) -> None:
+    model = nn.Sequential(network, torch.jit.script(nn.Sequential(nn.ReLU())))
+    with (
+        untouched(network, x),
+        pytest.raises(OpaqueModuleError, match="module '1' is scripted"),
+    ):
+        ask(model, network[1], x)
 
 
 @BOTH

@@ -218,6 +218,22 @@ def test_a_nested_layer_explains_the_same_output_again(x: Tensor) -> None:
             assert_complete(model, layer, images, attribute_to_layer_input=at_input)
 
 
+def test_the_input_of_a_layer_is_what_enters_it_and_no_other_use_of_it(x: Tensor) -> None:
+    """Captum's gradient is that of the tensor, which the residual path uses too."""
+    model = PastTheLayer()
+    method, captums = (
+        LayerILIN(model, model.layer),
+        LayerGradientXActivation(model, model.layer),
+    )
+    attributions = method.attribute(x, 2, attribute_to_layer_input=True)
+    with torch.no_grad():
+        gate = torch.sigmoid(x)[:, 2]
+        through = gate[:, None] * (model.head.weight[2] @ model.layer.weight) * x
+    torch.testing.assert_close(attributions, through, **ROUNDING)
+    theirs = captums.attribute(x, 2, attribute_to_layer_input=True)
+    assert (theirs - through).abs().max() > 1e-3
+
+
 # what a layer's value may be
 
 
