@@ -200,8 +200,27 @@ def _not_reached(cut: Cut, forward_func: Callable[..., Any]) -> LayerError:
             f"The layer {name} is not part of the model that forward_func runs. Pass a module "
             "of the very object that is called, not of a copy: layer=model.get_submodule(...)."
         )
+    tied = _paths_of_tied(cut.layer, forward_func)
+    advice = (
+        f"Its weights are also those of {' and '.join(map(repr, tied))}: explain that."
+        if tied
+        else "Explain a module that runs, such as the one around it."
+    )
     return LayerError(
         f"The layer {name} is not reached: the forward pass at these inputs never calls it. It "
         "is skipped, or only its weights are read, as nn.MultiheadAttention does with its "
-        "out_proj. Explain a module that runs, such as the one around it."
+        f"out_proj. {advice}"
     )
+
+
+def _paths_of_tied(layer: nn.Module, forward_func: Callable[..., Any]) -> list[str]:
+    """Other modules of the layer's class that hold one of its parameters."""
+    own = {id(parameter) for parameter in layer.parameters(recurse=False)}
+    return [
+        path
+        for root in modules_of(forward_func)
+        for path, module in root.named_modules()
+        if module is not layer
+        and type(module) is type(layer)
+        and any(id(parameter) in own for parameter in module.parameters(recurse=False))
+    ]

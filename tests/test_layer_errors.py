@@ -115,6 +115,17 @@ def test_a_layer_whose_weights_alone_are_read() -> None:
     assert_refused(explain_layer, model, layer, x, LayerError, text)
 
 
+def test_a_layer_whose_weights_another_one_uses() -> None:
+    """As the shared embedding of an encoder and a decoder."""
+    model, ids = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 2)), torch.tensor([[1, 2]])
+    spare = nn.Embedding(9, 4)
+    spare.weight = model[0].weight
+    model[0].add_module("spare", spare)
+    with untouched(model, ids), pytest.raises(LayerError) as error:
+        LayerILIN(model, spare).attribute(ids, (0, 1))
+    assert str(error.value).endswith("Its weights are also those of '0': explain that.")
+
+
 @BOTH
 def test_without_a_known_model_a_missing_layer_is_not_reached(
     ask: Any, network: nn.Module, x: Tensor

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from captum.attr import LayerAttribution, LayerGradientXActivation
 from torch import Tensor, nn
 
-from captum_ilin import LayerILIN, LayerInstanceWiseLinearization, linearize
+from captum_ilin import LayerILIN, LayerInstanceWiseLinearization, NeuronILIN, linearize
 from tests.fingerprint import untouched
 from tests.networks import (
     ConvNet,
@@ -506,6 +506,38 @@ def test_data_parallel_on_the_cpu_is_honoured(
     method = LayerILIN(model, network[1], device_ids=None if wrapped else [0])
     expected = LayerILIN(network, network[1]).attribute(x, 1, **EVERYTHING)
     torch.testing.assert_close(method.attribute(x, 1, **EVERYTHING), expected, **ROUNDING)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # the compiler's own
+def test_compiled_models_are_seen_through(network: nn.Sequential, x: Tensor) -> None:
+    compiled = torch.compile(network, backend="eager")
+    compiled(x)
+    for method, chosen in ((LayerILIN, 1), (NeuronILIN, 2)):
+        torch.testing.assert_close(
+            method(compiled, network[1]).attribute(x, chosen, **EVERYTHING),
+            method(network, network[1]).attribute(x, chosen, **EVERYTHING),
+            **ROUNDING,
+        )
+
+
+def test_several_threads_at_one_layer(network: nn.Sequential, x: Tensor) -> None:
+    expected = [LayerILIN(network, network[1]).attribute(row[None], 1) for row in x]
+    found: dict[int, list[Tensor]] = {number: [] for number in range(BATCH)}
+
+    def explain(number: int) -> None:
+        for _ in range(10):
+            row = x[number : number + 1]
+            found[number].append(LayerILIN(network, network[1]).attribute(row, 1))
+
+    threads = [threading.Thread(target=explain, args=(number,)) for number in found]
+    with untouched(network, x):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for number, results in found.items():
+        assert len(results) == 10
+        assert all(torch.equal(result, expected[number]) for result in results)
 
 
 def test_hooks_of_the_model_run_before_ours(network: nn.Sequential, x: Tensor) -> None:
