@@ -17,7 +17,7 @@ from captum_ilin.attribution import logged
 from captum_ilin.checks import check_callable, check_not_opaque, check_single_device
 from captum_ilin.cut import Cut, called
 from captum_ilin.derivatives import plain_forward
-from captum_ilin.errors import InputTypeError, NotOfferedError
+from captum_ilin.errors import InputTypeError, LayerTypeError, NotOfferedError
 from captum_ilin.layers import layer_map, layer_weights
 from captum_ilin.ledger import Ledger
 from captum_ilin.linearization import constants_of
@@ -235,6 +235,11 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
         check_callable(self.forward_func)
         check_not_opaque(self.forward_func)
         check_single_device(self.forward_func, self.device_ids)
+        if not self._layers:
+            raise LayerTypeError(
+                "layer is an empty list: nothing to explain. Pass a module of the model, or "
+                "a list of them."
+            )
         points = inputs if isinstance(inputs, tuple) else (inputs,)
         for point in points:
             if not isinstance(point, Tensor):

@@ -74,6 +74,12 @@ def test_a_layer_that_is_no_module(
     assert_refused(ask, network, layer, x, LayerTypeError, text)
 
 
+def test_no_layers_at_all(network: nn.Module, x: Tensor) -> None:
+    assert_refused(
+        explain_layer, network, [], x, LayerTypeError, "layer is an empty list: nothing"
+    )
+
+
 @BOTH
 def test_a_layer_of_another_model(ask: Any, network: nn.Module, x: Tensor) -> None:
     """A copy, most often: the layer of the original explains the copy's output."""

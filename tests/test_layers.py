@@ -555,3 +555,25 @@ def test_convnet_with_overlapping_pools() -> None:
         if name:
             assert_complete(model, module, x)
             assert_complete(model, module, x, attribute_to_layer_input=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "at_input"),
+    [
+        ("resnet18", "layer1.0.relu", False),
+        ("resnet18", "layer3.1.bn2", True),
+        ("efficientnet_b0", "features.2.0.block.2.scale_activation", False),
+        ("efficientnet_b0", "features.3.1", True),
+    ],
+)
+def test_layers_of_torchvision_models(name: str, layer: str, at_input: bool) -> None:
+    """A reused ReLU in place, residual paths, a squeeze-and-excite gate."""
+    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    model = models.get_model(name, num_classes=5).double().eval()
+    x = torch.randn(1, 3, 32, 32, dtype=torch.float64)
+    attributions, delta, bias = LayerILIN(model, model.get_submodule(layer)).attribute(
+        x, 1, attribute_to_layer_input=at_input, **EVERYTHING
+    )
+    size = attributions.abs().sum() + bias.abs().sum()
+    assert delta.abs().max() <= 1e-12 * size
+    assert attributions.abs().sum() > 0
