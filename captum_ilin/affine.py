@@ -177,7 +177,7 @@ class AffineMap:
         return self.graph_outputs[0].numel() == 1
 
     def _each_output(self) -> list[Tensor]:
-        return list(self.graph_outputs.flatten(1).unbind(1))
+        return list(self.graph_outputs.unsqueeze(-1).flatten(1).unbind(1))
 
     def _stacked(self, rows: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         batch, *out = self.graph_outputs.shape

@@ -16,6 +16,7 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_ilin.arguments import mapped
+from captum_ilin.certificate import row_sums
 from captum_ilin.checks import check_batch, check_inputs, check_output
 from captum_ilin.derivatives import input_gradients, plain_forward
 from captum_ilin.errors import NotOfferedError
@@ -259,7 +260,7 @@ class InstanceWiseLinearization(GradientAttribution):
     ) -> Tensor:
         if not self.multiplies_by_inputs:
             terms = tuple(t * point for t, point in zip(terms, points, strict=True))
-        total = torch.stack([term.flatten(1).sum(1) for term in terms]).sum(0)
+        total = torch.stack([row_sums(term) for term in terms]).sum(0)
         value = select(plain_forward(self.forward_func, leaves_of(points), constants), target)
         return (total + bias - value).detach()
 

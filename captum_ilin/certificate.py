@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
     from captum_ilin.affine import AffineMap
 
-__all__ = ["Certificate", "certify", "fixed_random_like", "require_exact", "tolerance_for"]
+__all__ = [
+    "Certificate",
+    "certify",
+    "fixed_random_like",
+    "require_exact",
+    "row_sums",
+    "tolerance_for",
+]
 
 
 @dataclass(frozen=True)
@@ -125,16 +132,16 @@ def _affinity_error(affine_map: AffineMap, vector: Tensor) -> float:
 
 def _completeness_error(affine_map: AffineMap, plain: Tensor, vector: Tensor) -> float:
     """The largest error of a row's Σ_t u_t F_t."""
-    combined = (affine_map.graph_outputs * vector).flatten(1).sum(1)
-    value = (plain * vector).flatten(1).sum(1)
+    combined = row_sums(affine_map.graph_outputs * vector)
+    value = row_sums(plain * vector)
     contributions = [
-        (weight * leaf).detach().flatten(1)
+        (weight * leaf).detach()
         for weight, leaf in zip(affine_map._gradients(combined), affine_map.leaves, strict=True)
     ]
     total, magnitude = affine_map._row_bias(combined), torch.zeros_like(value)
     for contribution in contributions:
-        total = total + contribution.sum(1)
-        magnitude = magnitude + contribution.abs().sum(1)
+        total = total + row_sums(contribution)
+        magnitude = magnitude + row_sums(contribution.abs())
     ledger = sum(
         float(term.abs().sum())
         for _, terms in affine_map._terms(combined.sum(), create_graph=False)
@@ -148,6 +155,11 @@ def _relative(error: Tensor, scale: Tensor) -> float:
     """Largest |error| / scale; 0/0 is no error, a NaN stays one."""
     ratio = error.abs() / scale
     return float(ratio.masked_fill(error == 0, 0.0).max())
+
+
+def row_sums(tensor: Tensor) -> Tensor:
+    """(batch, \\*any) → (batch,); a tensor (batch,) stays as it is."""
+    return tensor.unsqueeze(-1).flatten(1).sum(1)
 
 
 def fixed_random_like(tensor: Tensor) -> Tensor:

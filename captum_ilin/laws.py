@@ -19,7 +19,13 @@ import torch
 from torch import Tensor
 
 from captum_ilin.arguments import substituted, tensors
-from captum_ilin.certificate import Certificate, certify, fixed_random_like, tolerance_for
+from captum_ilin.certificate import (
+    Certificate,
+    certify,
+    fixed_random_like,
+    row_sums,
+    tolerance_for,
+)
 from captum_ilin.errors import LawError
 from captum_ilin.linearization import linearize
 from captum_ilin.modes import gradients_on
@@ -228,10 +234,10 @@ def _check_batch_independence(affine_map: AffineMap, limit: float) -> None:
     if rows == 1:
         return
     vector = fixed_random_like(affine_map.outputs[:1])
-    together = affine_map._gradients((affine_map.graph_outputs * vector).flatten(1).sum(1))
+    together = affine_map._gradients(row_sums(affine_map.graph_outputs * vector))
     for row in range(rows):
         alone = _row_alone(affine_map, row)
-        gradients = alone._gradients((alone.graph_outputs * vector).flatten(1).sum(1))
+        gradients = alone._gradients(row_sums(alone.graph_outputs * vector))
         for weight, gradient in zip(together, gradients, strict=True):
             error = float((weight[row] - gradient[0]).abs().max())
             if not error <= limit * max(float(gradient.abs().max()), 1e-300):

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from captum_ilin import (
     DEFAULT_RULES,
+    ILIN,
     Certificate,
     MissingTargetError,
     NotExactError,
     Site,
+    check_affine_map,
     hold,
     linearize,
 )
@@ -321,6 +323,21 @@ def test_certificate_of_an_exact_map(network: nn.Module, x: Tensor) -> None:
     assert certificate.dtype == torch.float64
     assert dict(certificate.unregistered) == {}
     assert affine_map.check() == certificate
+
+
+@pytest.mark.parametrize("features", [(FEATURES,), ()], ids=["vectors", "numbers"])
+def test_certificate_and_delta_where_an_example_has_one_number(
+    features: tuple[int, ...],
+) -> None:
+    def total(x: Tensor) -> Tensor:
+        return F.silu(2 * x + 1).reshape(len(x), -1).sum(1)
+
+    points = torch.randn(BATCH, *features, dtype=torch.float64)
+    assert linearize(total, points).check().completeness_error < 1e-14
+    check_affine_map(linearize(total, points))
+    _, delta = ILIN(total).attribute(points, return_convergence_delta=True)
+    assert delta.shape == (BATCH,)
+    assert delta.abs().max() < 1e-14
 
 
 def doubled(input: Tensor, inplace: bool = False) -> Tensor:
