@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from comparisons.packages import MissingPackageError
+
 EXTRA = (
     "The comparisons need packages that captum-ilin itself does not ({missing} is missing). "
     'Install them with: python -m pip install -e ".[comparisons]"'
@@ -20,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(_COMMANDS[options.command](options, parser))
+    except MissingPackageError as error:
+        print(error, file=sys.stderr)
+        return 2
     except ModuleNotFoundError as error:
         print(EXTRA.format(missing=error.name), file=sys.stderr)
         return 2
@@ -46,6 +51,19 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--batch", type=int, default=1, help="rows (default: 1)")
     cost.add_argument("--threads", type=int, help="PyTorch's threads (default: its own)")
     cost.add_argument("--out", type=Path, help="folder (default: results/cost-<time>)")
+    language = commands.add_parser(
+        "language",
+        help="contributions of a prompt's tokens to the next token, as coloured text",
+    )
+    language.add_argument("prompt", help='a text, such as "The capital of France is"')
+    language.add_argument("--model", default="smollm2", help="smollm2 (default) or minilm")
+    language.add_argument(
+        "--target",
+        help='token whose logit is explained, such as " Paris" (default: the most probable '
+        "one); with minilm the sentence that the prompt is compared with",
+    )
+    language.add_argument("--against", help="token (sentence) that is subtracted")
+    language.add_argument("--out", type=Path, help="folder (default: results/language)")
     commands.add_parser("list", help="models and methods")
     commands.add_parser("train", help="train the digits networks again")
     return parser
@@ -85,14 +103,40 @@ def _cost(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return 0
 
 
+def _language(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from rich.console import Console
+
+    from comparisons.language import PromptError
+    from comparisons.language.command import LANGUAGE_MODELS, explain
+
+    (model,) = _known([options.model], list(LANGUAGE_MODELS), "model", parser)
+    console = Console()
+    try:
+        files = explain(
+            options.out or Path("results") / "language",
+            model,
+            options.prompt,
+            target=options.target,
+            against=options.against,
+            console=console,
+        )
+    except PromptError as error:
+        parser.error(str(error))
+    for path in files:
+        console.print(f"  {path}", highlight=False)
+    return 0
+
+
 def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from comparisons.cost import NETWORKS
+    from comparisons.language.command import LANGUAGE_MODELS
     from comparisons.methods import METHODS
     from comparisons.models import MODELS
 
     print("models for run: ", ", ".join(MODELS))
     print("methods for run:", ", ".join(METHODS))
     print("models for cost:", ", ".join(NETWORKS))
+    print("models for language:", ", ".join(LANGUAGE_MODELS))
     return 0
 
 
@@ -103,7 +147,14 @@ def _train(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return 0
 
 
-_COMMANDS = {"run": _run, "cost": _cost, "list": _list, "train": _train, None: _run}
+_COMMANDS = {
+    "run": _run,
+    "cost": _cost,
+    "language": _language,
+    "list": _list,
+    "train": _train,
+    None: _run,
+}
 
 
 def _known(

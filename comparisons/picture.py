@@ -11,6 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 
+from comparisons.colours import SIGNED_MAP
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["save_grid"]
 
 ROWS = 5
-SIGNED_MAP = "RdBu_r"  # blue against, red for: told apart with every kind of colour vision
 
 
 def save_grid(

@@ -1,0 +1,10 @@
+"""Exact contributions of tokens to what a language model computes, drawn as coloured text."""
+
+from __future__ import annotations
+
+from comparisons.language.contributions import TokenContributions
+from comparisons.language.next_token import next_token
+from comparisons.language.similarity import similarity
+from comparisons.language.tokens import PromptError
+
+__all__ = ["PromptError", "TokenContributions", "next_token", "similarity"]

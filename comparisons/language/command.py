@@ -1,0 +1,110 @@
+"""``python -m comparisons language``: a prompt in, coloured text out."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from comparisons.language.figure import save_figure
+from comparisons.language.next_token import next_token
+from comparisons.language.page import html
+from comparisons.language.similarity import similarity
+from comparisons.language.statements import markdown
+from comparisons.language.terminal import print_text
+from comparisons.language.tokens import PromptError
+from comparisons.models.language import minilm, smollm2
+from comparisons.records import provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from comparisons.language.contributions import TokenContributions
+    from comparisons.models.language import LanguageModel
+
+__all__ = ["LANGUAGE_MODELS", "explain"]
+
+LANGUAGE_MODELS: dict[str, Callable[[], LanguageModel]] = {
+    "smollm2": smollm2,
+    "minilm": minilm,
+}
+
+
+def explain(
+    folder: Path,
+    model: str,
+    prompt: str,
+    *,
+    target: str | None,
+    against: str | None,
+    console: Console,
+) -> list[Path]:
+    """Explain, print, and write a page, a picture, a table and a record.
+
+    Args:
+        folder: where the files go; made if need be.
+        model: one of ``LANGUAGE_MODELS``. "minilm" compares sentences, so it needs a target.
+        prompt, target, against: see `next_token` and `similarity`.
+        console: where the text is printed.
+
+    Returns:
+        The files.
+
+    Raises:
+        PromptError: a text cannot be explained.
+        MissingPackageError: the model's package is not installed.
+    """
+    _check(model, prompt, target)
+    with console.status(f"Reading {model}"):
+        language = LANGUAGE_MODELS[model]()
+        language.model.double()
+    if model == "minilm":
+        found = similarity(language, prompt, target=str(target), against=against)
+    else:
+        found = next_token(language, prompt, target=target, against=against)
+    print_text(found, console)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _written(found, folder / _name(model, prompt, target, against))
+
+
+def _check(model: str, prompt: str, target: str | None) -> None:
+    """What can be said before half a minute of reading."""
+    if not prompt.strip():
+        raise PromptError('The prompt is empty. Give a text: "The capital of France is".')
+    if model == "minilm" and target is None:
+        raise PromptError(
+            "minilm compares the prompt with another sentence. Give one: "
+            '--target "Someone eats a meal."'
+        )
+
+
+def _written(found: TokenContributions, stem: Path) -> list[Path]:
+    page, table = stem.with_suffix(".html"), stem.with_suffix(".md")
+    record = stem.with_suffix(".json")
+    page.write_text(html(found), encoding="utf-8")
+    table.write_text(markdown(found), encoding="utf-8")
+    record.write_text(json.dumps(_record(found), indent=2) + "\n", encoding="utf-8")
+    return [page, save_figure(found, stem.with_suffix(".png")), table, record]
+
+
+def _record(found: TokenContributions) -> dict[str, Any]:
+    return {
+        **provenance(dtype="float64", model=found.model, question=found.question),
+        "unit": found.unit,
+        "value": found.value,
+        "bias": found.bias,
+        "completeness_error": found.completeness_error,
+        "value_error": found.certificate.value_error,
+        "tokens": found.tokens,
+        "contributions": found.contributions.tolist(),
+        "predictions": found.predictions,
+    }
+
+
+def _name(*parts: str | None) -> str:
+    """A file name from what was asked: letters and digits, short enough for any system."""
+    words = re.findall(r"\w+", " ".join(part for part in parts if part).lower())
+    return "-".join(words)[:80]
