@@ -123,7 +123,7 @@ def _language(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     except PromptError as error:
         parser.error(str(error))
     for path in files:
-        console.print(f"  {path}", highlight=False)
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
     return 0
 
 

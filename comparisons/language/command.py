@@ -107,4 +107,4 @@ def _record(found: TokenContributions) -> dict[str, Any]:
 def _name(*parts: str | None) -> str:
     """A file name from what was asked: letters and digits, short enough for any system."""
     words = re.findall(r"\w+", " ".join(part for part in parts if part).lower())
-    return "-".join(words)[:80]
+    return "-".join(words)[:60]

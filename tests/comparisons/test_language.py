@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,9 +30,6 @@ from comparisons.language.statements import markdown
 from comparisons.language.terminal import print_text
 from comparisons.language.tokens import readable
 from comparisons.models.language import LanguageModel
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TEXT = "the cat sat on the mat and the dog sat on the log"
 
@@ -212,7 +211,7 @@ def test_figure_wraps_long_texts(
 
 
 def test_terminal_shows_tokens_scale_and_sum(found: TokenContributions) -> None:
-    console = Console(record=True, width=100, quiet=False, file=open_nowhere())
+    console = Console(record=True, width=100, file=StringIO())
     print_text(found, console)
     said = console.export_text()
     assert "".join(found.tokens) in said
@@ -221,16 +220,19 @@ def test_terminal_shows_tokens_scale_and_sum(found: TokenContributions) -> None:
     assert "0 (no constant enters)" in said
 
 
-def open_nowhere() -> Any:
-    from io import StringIO
-
-    return StringIO()
-
-
 def test_table_keeps_its_columns(found: TokenContributions) -> None:
     for line in markdown(found).splitlines():
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) == 3
+
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_page_of_the_docs_shows_the_committed_table() -> None:
+    table = (ROOT / "comparisons/reference/language/paris.md").read_text()
+    contributions = table.partition("| token |")[2].partition("\n\n")[0]
+    assert contributions in (ROOT / "docs/how-to-language-model.md").read_text()
 
 
 # the command
