@@ -96,7 +96,15 @@ def provenance(**facts: Any) -> dict[str, Any]:
     }
 
 
-PACKAGES = ("captum-ilin", "torch", "captum", "numpy", "scikit-learn", "scikit-image")
+PACKAGES = (
+    "captum-ilin",
+    "torch",
+    "captum",
+    "numpy",
+    "scikit-learn",
+    "scikit-image",
+    "transformers",
+)
 
 
 def _version(name: str) -> str | None:

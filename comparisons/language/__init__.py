@@ -6,5 +6,6 @@ from comparisons.language.contributions import TokenContributions
 from comparisons.language.next_token import next_token
 from comparisons.language.similarity import similarity
 from comparisons.language.tokens import PromptError
+from comparisons.models.language import LanguageModel
 
-__all__ = ["PromptError", "TokenContributions", "next_token", "similarity"]
+__all__ = ["LanguageModel", "PromptError", "TokenContributions", "next_token", "similarity"]

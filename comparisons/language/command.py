@@ -12,8 +12,9 @@ from comparisons.language.page import html
 from comparisons.language.similarity import similarity
 from comparisons.language.statements import markdown
 from comparisons.language.terminal import print_text
-from comparisons.language.tokens import PromptError
+from comparisons.language.tokens import PromptError, check_not_blank
 from comparisons.models.language import minilm, smollm2
+from comparisons.models.network import hash_of
 from comparisons.records import provenance
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ def explain(
         found = next_token(language, prompt, target=target, against=against)
     print_text(found, console)
     folder.mkdir(parents=True, exist_ok=True)
-    return _written(found, folder / _name(model, prompt, target, against))
+    facts = _record(found, hash_of(language.model.state_dict()))
+    return _written(found, facts, folder / _name(model, prompt, target, against))
 
 
 def _check(model: str, prompt: str, target: str | None) -> None:
     """What can be said before half a minute of reading."""
-    if not prompt.strip():
-        raise PromptError('The prompt is empty. Give a text: "The capital of France is".')
+    check_not_blank(prompt, "prompt")
     if model == "minilm" and target is None:
         raise PromptError(
             "minilm compares the prompt with another sentence. Give one: "
@@ -81,18 +82,19 @@ def _check(model: str, prompt: str, target: str | None) -> None:
         )
 
 
-def _written(found: TokenContributions, stem: Path) -> list[Path]:
+def _written(found: TokenContributions, facts: dict[str, Any], stem: Path) -> list[Path]:
     page, table = stem.with_suffix(".html"), stem.with_suffix(".md")
     record = stem.with_suffix(".json")
     page.write_text(html(found), encoding="utf-8")
     table.write_text(markdown(found), encoding="utf-8")
-    record.write_text(json.dumps(_record(found), indent=2) + "\n", encoding="utf-8")
+    record.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return [page, save_figure(found, stem.with_suffix(".png")), table, record]
 
 
-def _record(found: TokenContributions) -> dict[str, Any]:
+def _record(found: TokenContributions, weights_hash: str) -> dict[str, Any]:
     return {
         **provenance(dtype="float64", model=found.model, question=found.question),
+        "weights_sha256": weights_hash,
         "unit": found.unit,
         "value": found.value,
         "bias": found.bias,

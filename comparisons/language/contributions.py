@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from captum_ilin import in_double, linearize
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from torch import nn
+
     from captum_ilin import Certificate
 
-__all__ = ["TokenContributions", "contributions_of"]
+__all__ = ["TokenContributions", "check_double", "contributions_of"]
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,13 @@ def contributions_of(
         certificate=affine_map.check(),
         **facts,
     )
+
+
+def check_double(model: nn.Module) -> None:
+    """Raise TypeError unless the model computes in float64."""
+    dtype = next(model.parameters()).dtype
+    if dtype != torch.float64:
+        raise TypeError(
+            f"The model computes in {dtype}, and contributions are measured in torch.float64. "
+            "Call model.double() first."
+        )

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from captum_ilin import in_double
-from comparisons.language.contributions import TokenContributions, contributions_of
-from comparisons.language.tokens import alone, encoded, only_token, readable, visible
+from comparisons.language.contributions import (
+    TokenContributions,
+    check_double,
+    contributions_of,
+)
+from comparisons.language.tokens import (
+    alone,
+    check_differ,
+    encoded,
+    only_token,
+    readable,
+    visible,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,12 +47,16 @@ def next_token(
         against: a token whose logit is subtracted. Default: none.
 
     Raises:
-        PromptError: the prompt is empty, or a token is not one.
+        PromptError: the prompt is empty or too long, a token is not one, or both are the
+            same.
+        TypeError: the model is not float64.
     """
+    check_double(language.model)
     numbers = encoded(language, prompt, "prompt")
     logits = _logits(language.model, input_ids=numbers)
     chosen = _number(language.tokenizer, target, "target", default=int(logits.argmax()))
     other = _number(language.tokenizer, against, "token to compare against", default=None)
+    check_differ(chosen, other)
 
     def explained(logits: Tensor) -> Tensor:
         return logits[:, chosen] - (logits[:, other] if other is not None else 0)

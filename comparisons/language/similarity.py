@@ -8,8 +8,12 @@ import torch
 import torch.nn.functional as F
 
 from captum_ilin import in_double
-from comparisons.language.contributions import TokenContributions, contributions_of
-from comparisons.language.tokens import encoded, readable
+from comparisons.language.contributions import (
+    TokenContributions,
+    check_double,
+    contributions_of,
+)
+from comparisons.language.tokens import check_differ, encoded, readable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +38,11 @@ def similarity(
         against: a sentence whose similarity is subtracted. Default: none.
 
     Raises:
-        PromptError: a sentence is empty.
+        PromptError: a sentence is empty or too long, or both are the same.
+        TypeError: the model is not float64.
     """
+    check_double(language.model)
+    check_differ(target, against)
     numbers = encoded(language, prompt, "prompt")
     direction = _embedding(language, target, "target")
     if against is not None:

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     from comparisons.models.language import LanguageModel
 
-__all__ = ["PromptError", "alone", "encoded", "only_token", "readable", "visible"]
+__all__ = [
+    "PromptError",
+    "alone",
+    "check_differ",
+    "check_not_blank",
+    "encoded",
+    "only_token",
+    "readable",
+    "visible",
+]
 
 
 class PromptError(ValueError):
@@ -31,11 +40,7 @@ def encoded(language: LanguageModel, text: str, name: str) -> Tensor:
     Raises:
         PromptError: the text is blank, or longer than the model reads.
     """
-    if not text.strip():
-        raise PromptError(
-            f"The {name} is empty, so there is no token to explain. Give a text, such as "
-            '"The capital of France is".'
-        )
+    check_not_blank(text, name)
     numbers = language.tokenizer(text)["input_ids"]
     longest = getattr(language.model.config, "max_position_embeddings", len(numbers))
     if len(numbers) > longest:
@@ -44,6 +49,24 @@ def encoded(language: LanguageModel, text: str, name: str) -> Tensor:
             "most. Give a shorter text."
         )
     return torch.tensor([numbers])
+
+
+def check_not_blank(text: str, name: str) -> None:
+    """Raise PromptError for a text without letters."""
+    if not text.strip():
+        raise PromptError(
+            f"The {name} is empty, so there is nothing to explain. Give a text, such as "
+            '"The capital of France is".'
+        )
+
+
+def check_differ(target: object, against: object) -> None:
+    """Raise PromptError for a difference of one thing and itself."""
+    if target == against:
+        raise PromptError(
+            "The target and what it is compared against are the same, so their difference is 0 "
+            "whatever the prompt. Give another one, or leave it out."
+        )
 
 
 def only_token(tokenizer: Any, text: str, name: str) -> int:

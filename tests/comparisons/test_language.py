@@ -124,8 +124,11 @@ def test_similarity_needs_its_bias(encoder: LanguageModel) -> None:
     assert found.weight_error == pytest.approx(found.bias_share, rel=1e-6)
     assert found.bias_share > 1e-3
     assert -1 <= found.value <= 1
-    itself = similarity(encoder, "the cats sat", target="the dog sat", against="the dog sat")
-    assert itself.contributions.abs().max() <= 1e-12
+    other = similarity(encoder, "the cats sat", target="the mat")
+    both = similarity(encoder, "the cats sat", target="the dog sat", against="the mat")
+    assert torch.allclose(
+        both.contributions, found.contributions - other.contributions, rtol=1e-9, atol=1e-14
+    )
 
 
 # tokens
@@ -264,7 +267,16 @@ def test_command_leaves_page_picture_table_and_record(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([" "], 'The prompt is empty. Give a text: "The capital of France is".'),
+        (
+            [" "],
+            "The prompt is empty, so there is nothing to explain. Give a text, such as "
+            '"The capital of France is".',
+        ),
+        (
+            ["the cat", "--target", " the", "--against", " the"],
+            "The target and what it is compared against are the same, so their difference is 0 "
+            "whatever the prompt. Give another one, or leave it out.",
+        ),
         (
             ["the cat", "--target", " the mat"],
             "The target ' the mat' is 2 tokens (' the', ' mat'), and a logit belongs to one. "
@@ -296,5 +308,11 @@ def test_bad_texts_are_explained(
 
 
 def test_empty_texts_are_refused_without_the_command(decoder: LanguageModel) -> None:
-    with pytest.raises(PromptError, match="The prompt is empty, so there is no token"):
+    with pytest.raises(PromptError, match="The prompt is empty, so there is nothing"):
         next_token(decoder, "\n")
+
+
+def test_float32_is_refused(decoder: LanguageModel) -> None:
+    decoder.model.float()
+    with pytest.raises(TypeError, match=r"The model computes in torch.float32.*model.double"):
+        next_token(decoder, "the cat")
