@@ -24,7 +24,7 @@ from comparisons.language.statements import markdown
 from comparisons.models import efficientnet, faces, filetype, mnist, phonemes
 from comparisons.models.language import LanguageModel, minilm, smollm2
 from comparisons.packages import MissingPackageError
-from tests.exactness import COMPLETENESS_ERROR, VALUE_ERROR, certify, certify_in_double
+from tests.exactness import COMPLETENESS_ERROR, VALUE_ERROR, certify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,8 +230,7 @@ def test_smollm2_on_a_prompt(decoder: LanguageModel) -> None:
     probabilities = forward(words).detach().softmax(1)[0]
     assert decoder.tokenizer.decode([int(probabilities.argmax())]) == " Paris"
     assert probabilities.max() > 0.7
-    certify(forward, decoder.model, words)
-    affine_map = certify_in_double(forward, words.double())
+    affine_map = certify(forward, decoder.model, words)
     assert_bias_free(affine_map, words.double())
 
 
