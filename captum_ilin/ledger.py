@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from captum_ilin.arguments import Template, tensors
+from captum_ilin.arguments import Template, mapped, tensors
 from captum_ilin.holding import Tape, recording, replaying
 from captum_ilin.location import Site
 
@@ -56,6 +56,8 @@ class Ledger:
         write = _Write(arguments) if rule.inplace else None
         with recording() as tape:
             result = rule.function(*arguments.args, **arguments.kwargs)
+        if write is None:
+            result = _on_its_own(result, arguments)
         replay = _Replay(rule, template, tape)
         if write is None:
             results = tensors(result)
@@ -81,6 +83,25 @@ class Ledger:
         self._calls[site] += 1
         count = self._calls[site]
         return site if count == 1 else Site(module, f"{op}#{count}")
+
+
+def _on_its_own(result: Any, arguments: Arguments) -> Any:
+    """The result without the memory inside the op that it may be a view of.
+
+    ``F.linear`` of three dimensions returns a view of a matrix of its own. A later write into
+    the view would lead the graph past it to that matrix, and past the constant noted here.
+    """
+    values = tensors(result)
+    if not any(value._is_view() for value in values):
+        return result
+    given = tensors((arguments.args, arguments.kwargs))
+    roots = {id(value if value._base is None else value._base) for value in given}
+
+    def released(value: Tensor) -> Tensor:
+        inside = value._is_view() and value.requires_grad and id(value._base) not in roots
+        return torch.ops.aten._unsafe_view(value, value.shape) if inside else value
+
+    return mapped(result, released)
 
 
 @dataclass

@@ -459,4 +459,28 @@ def test_an_output_that_only_steps_with_the_input_is_all_bias() -> None:
     torch.testing.assert_close(affine_map.bias(1), expected[:, 1])
     (entry,) = affine_map.bias_ledger(1).values()
     torch.testing.assert_close(entry, expected[:, 1].sum())
+
+WRITES_AFTER_LINEAR = {
+    "relu": lambda y: y.relu_(),
+    "add": lambda y: y.add_(1),
+    "part": lambda y: y[:, 1:].mul_(3),
+    "view": lambda y: y.view(-1)[::2].sub_(2),
+}
+
+
+@pytest.mark.parametrize("write", WRITES_AFTER_LINEAR)
+def test_writing_into_the_result_of_a_layer_keeps_the_layers_constant(write: str) -> None:
+    """Of three dimensions, ``linear`` returns a view of a matrix of its own."""
+    layer, x = nn.Linear(3, 4).double(), torch.randn(2, 5, 3, dtype=torch.float64)
+
+    def forward(x: Tensor) -> Tensor:
+        y = layer(x)
+        WRITES_AFTER_LINEAR[write](y)
+        return y
+
+    affine_map = linearize(forward, x)
+    with torch.no_grad():
+        slope = forward(x) - affine_map.bias()
+        moved = torch.einsum("btoik,bik->bto", affine_map.weight(), x)
+    torch.testing.assert_close(slope, moved, rtol=1e-12, atol=1e-13)
     affine_map.check()
