@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.derivatives import plain_forward
 from captum_ilin.diagnosis import first_inexact_op
 from captum_ilin.errors import NotExactError
@@ -48,6 +49,9 @@ class Certificate:
             max(|F|, Σ|W∘x0|, Σ|ledger|).
         rules: name of the rule table.
         dtype: dtype of the outputs.
+        precision: the coarsest type that values on the way were computed in, which bounds
+            what the errors can be: float16 or bfloat16 where autocast or the model uses it,
+            otherwise ``dtype``.
         unregistered: op name → count, for ops frozen at their tangent for want of a rule.
     """
 
@@ -56,6 +60,7 @@ class Certificate:
     completeness_error: float
     rules: str
     dtype: torch.dtype
+    precision: torch.dtype
     unregistered: Mapping[str, int]
 
     @property
@@ -68,18 +73,30 @@ def tolerance_for(dtype: torch.dtype) -> float:
     """Relative error allowed by default.
 
     About 4e4 units of rounding in float64 and 1e3 in float32: what the sums of a network
-    of some hundred layers lose. Half precisions are tested at a few units.
+    of some hundred layers lose. In half precisions products are summed in float32, so that
+    what is lost is the rounding of each layer's result: 16 units, 6.3e-2 in bfloat16
+    (unit 2⁻⁸) and 7.8e-3 in float16 (2⁻¹¹); up to 5 were measured (docs/surroundings.md).
     """
-    return {torch.float64: 1e-11, torch.float32: 1e-4}.get(dtype, 5e-2)
+    if dtype in _HALVES:
+        return 16 * torch.finfo(dtype).eps / 2
+    return {torch.float64: 1e-11, torch.float32: 1e-4}[dtype]
+
+
+_HALVES = (torch.bfloat16, torch.float16)  # the coarser first
+
+
+def _precision(dtype: torch.dtype, used: set[torch.dtype]) -> torch.dtype:
+    return next((half for half in _HALVES if half in used), dtype)
 
 
 def certify(affine_map: AffineMap) -> Certificate:
     """Measure ``affine_map``."""
-    plain = plain_forward(
-        affine_map.forward_func, affine_map.leaves, affine_map.constants
-    ).detach()
-    vector = fixed_random_like(plain)
     freezing = affine_map.freezing
+    with freezing.autocast.restored():
+        plain = plain_forward(
+            affine_map.forward_func, affine_map.leaves, affine_map.constants
+        ).detach()
+    vector = fixed_random_like(plain)
     counts: Counter[str] = Counter()
     for site, count in freezing.unregistered.items():
         counts[site.op] += count
@@ -89,6 +106,7 @@ def certify(affine_map: AffineMap) -> Certificate:
         completeness_error=_completeness_error(affine_map, plain, vector),
         rules=freezing.rules.name,
         dtype=plain.dtype,
+        precision=_precision(plain.dtype, freezing.dtypes),
         unregistered=MappingProxyType(counts),
     )
 
@@ -96,7 +114,7 @@ def certify(affine_map: AffineMap) -> Certificate:
 def require_exact(affine_map: AffineMap, tolerance: float | None) -> Certificate:
     """The certificate, or NotExactError."""
     certificate = certify(affine_map)
-    limit = tolerance_for(certificate.dtype) if tolerance is None else tolerance
+    limit = tolerance_for(certificate.precision) if tolerance is None else tolerance
     if not certificate.largest_error <= limit:
         raise NotExactError(
             f"The affine map is not exact: value error {certificate.value_error:.1e}, "
@@ -111,6 +129,11 @@ def _affinity_error(affine_map: AffineMap, vector: Tensor) -> float:
     outputs, leaves = affine_map.graph_outputs, affine_map.leaves
     if not outputs.requires_grad:
         return 0.0
+    with NO_AUTOCAST.restored():
+        return _change_of_weights(outputs, leaves, vector)
+
+
+def _change_of_weights(outputs: Tensor, leaves: tuple[Tensor, ...], vector: Tensor) -> float:
     weights = torch.autograd.grad(
         outputs, leaves, vector, create_graph=True, retain_graph=True, allow_unused=True
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.checks import check_finite
 from captum_ilin.errors import NoDerivativeError, UnusedInputError
 from captum_ilin.modes import gradients_on
@@ -50,9 +51,10 @@ def slopes(
     if not outputs.requires_grad:
         return (None,) * len(leaves)
     try:
-        return torch.autograd.grad(
-            outputs.sum(), leaves, retain_graph=retain_graph, allow_unused=True
-        )
+        with NO_AUTOCAST.restored():
+            return torch.autograd.grad(
+                outputs.sum(), leaves, retain_graph=retain_graph, allow_unused=True
+            )
     except (NotImplementedError, RuntimeError) as error:
         if "not implemented" in str(error) or "not differentiable" in str(error):
             raise NoDerivativeError(

@@ -27,7 +27,8 @@ def first_inexact_op(affine_map: AffineMap, tolerance: float) -> str:
     """A sentence naming the first call whose rule does not equal its op."""
     diagnosing = Diagnosing(affine_map.freezing.rules, tolerance)
     entered = [diagnosing.enter(leaf) for leaf in affine_map.leaves]
-    with buffers_kept(affine_map.forward_func), diagnosing.run():
+    autocast = affine_map.freezing.autocast
+    with buffers_kept(affine_map.forward_func), autocast.restored(), diagnosing.run():
         affine_map.forward_func(*entered, *affine_map.constants)
     if diagnosing.finding:
         return f"First op at fault: {diagnosing.finding}"

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from captum_ilin.activity import Activity, tracking
 from captum_ilin.arguments import Arguments, tensors
+from captum_ilin.casting import NO_AUTOCAST, autocast_now
 from captum_ilin.errors import RefusedOpError, UnregisteredOpError, refused, without_rule
 from captum_ilin.foreign import ForeignValues
 from captum_ilin.holding import is_replaying
@@ -46,6 +47,8 @@ class Freezing(TorchFunctionMode):
             current one.
         unregistered: where an op without a rule was called, and how often.
         held: where an op without a rule and without a derivative was called.
+        dtypes: what active values were computed in.
+        autocast: the caller's, as it was when the run began.
     """
 
     def __init__(
@@ -59,12 +62,15 @@ class Freezing(TorchFunctionMode):
         self.order = 0
         self.unregistered: Counter[Site] = Counter()
         self.held: Counter[Site] = Counter()
+        self.dtypes: set[torch.dtype] = set()
+        self.autocast = NO_AUTOCAST
         self._foreign = ForeignValues()
         self._locator = Locator()
 
     @contextmanager
     def run(self) -> Iterator[Freezing]:
         """Freeze what is called inside, with gradients on."""
+        self.autocast = autocast_now()
         with running_eagerly(), tracking(self.activity), gradients_on(), self:
             yield self
 
@@ -134,9 +140,10 @@ class Freezing(TorchFunctionMode):
     def _mark(self, result: Any, rank: int) -> None:
         if isinstance(result, Tensor):
             self.activity.mark(result, rank)
+            self.dtypes.add(result.dtype)
         else:
             for value in tensors(result):
-                self.activity.mark(value, rank)
+                self._mark(value, rank)
 
     def finish(self, outputs: Any) -> Any:
         """The outputs, those frozen that no op call has seen, and constants without a graph.

@@ -76,8 +76,9 @@ def check_rule(
     forward, points = _as_one_row(op, args, kwargs)
     affine_map = linearize(forward, points, rules=rules, strict=True)
     name = getattr(op, "__name__", str(op))
-    limit = tolerance_for(affine_map.outputs.dtype) if tolerance is None else tolerance
-    _check_certificate(certify(affine_map), name, limit)
+    certificate = certify(affine_map)
+    limit = tolerance_for(certificate.precision) if tolerance is None else tolerance
+    _check_certificate(certificate, name, limit)
     _check_adjointness(affine_map, name, limit)
     if reference is not None:
         _check_reference(affine_map, reference, name, limit)
@@ -109,7 +110,7 @@ def check_affine_map(affine_map: AffineMap, *, tolerance: float | None = None) -
     'DEFAULT_RULES'
     """
     certificate = certify(affine_map)
-    limit = tolerance_for(certificate.dtype) if tolerance is None else tolerance
+    limit = tolerance_for(certificate.precision) if tolerance is None else tolerance
     _check_certificate(certificate, "the map", limit)
     _check_adjointness(affine_map, "the map", limit)
     _check_batch_independence(affine_map, limit)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from captum_ilin.arguments import Template, mapped, tensors
+from captum_ilin.casting import Autocast, autocast_now
 from captum_ilin.holding import Tape, recording, replaying
 from captum_ilin.location import Site
 
@@ -58,7 +59,7 @@ class Ledger:
             result = rule.function(*arguments.args, **arguments.kwargs)
         if write is None:
             result = _on_its_own(result, arguments)
-        replay = _Replay(rule, template, tape)
+        replay = _Replay(rule, template, tape, autocast_now())
         if write is None:
             results = tensors(result)
             replay.positions = [i for i, v in enumerate(results) if v.requires_grad]
@@ -111,6 +112,7 @@ class _Replay:
     rule: Rule
     template: Template
     tape: Tape
+    autocast: Autocast
     positions: list[int] = field(default_factory=list)
 
     def __call__(self) -> list[Tensor]:
@@ -119,7 +121,7 @@ class _Replay:
         return [results[position] for position in self.positions]
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with replaying(self.tape):
+        with replaying(self.tape), self.autocast.restored():
             return self.rule.function(*args, **kwargs)
 
 

@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 
 from captum_ilin.activity import copied, is_active
 from captum_ilin.arguments import mapped, substituted, tensors
+from captum_ilin.casting import NO_AUTOCAST, Autocast, autocast_now
 from captum_ilin.holding import hold, is_replaying, is_taped
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ def _bound(
 class LocalGraph:
     """The autograd graph of one op on detached copies of its active arguments."""
 
+    autocast: Autocast = NO_AUTOCAST
+
     def __init__(self, call: Callable[[Sequence[Tensor]], Any], points: list[Tensor]) -> None:
+        self.autocast = autocast_now()
         with torch.enable_grad():
             variables = [point.detach().requires_grad_() for point in points]
             self.result = call(variables)
@@ -188,7 +192,8 @@ class LocalGraph:
                 for point, step in zip(self.points, steps, strict=True)
             ]
             try:
-                outputs = tensors(self.call(duals))
+                with self.autocast.restored():
+                    outputs = tensors(self.call(duals))
             except NotImplementedError:  # the op has no forward-mode derivative either
                 return self._jvp_by_rows(steps)
             moves = [forward_ad.unpack_dual(output).tangent for output in outputs]

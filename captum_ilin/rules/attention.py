@@ -110,11 +110,13 @@ class _HeldPattern(torch.autograd.Function):
         is_causal: bool,
         scale: float | None,
     ) -> Tensor:
-        ctx.save_for_backward(query, key, attn_mask)
-        ctx.is_causal, ctx.scale, ctx.batch = is_causal, scale, value.shape
-        return F.scaled_dot_product_attention(
+        result = F.scaled_dot_product_attention(
             query, key, value, attn_mask, is_causal=is_causal, scale=scale
         )
+        query, key, attn_mask = (_in_type_of(result, part) for part in (query, key, attn_mask))
+        ctx.save_for_backward(query, key, attn_mask)
+        ctx.is_causal, ctx.scale, ctx.batch = is_causal, scale, value.shape
+        return result
 
     @staticmethod
     def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
@@ -123,6 +125,11 @@ class _HeldPattern(torch.autograd.Function):
             pattern = _pattern(query, key, attn_mask, ctx.is_causal, ctx.scale)
         pulled = pattern.transpose(-2, -1) @ vector
         return None, None, pulled.sum_to_size(ctx.batch), None, None, None
+
+
+def _in_type_of(result: Tensor, part: Tensor | None) -> Tensor | None:
+    """``part`` as autocast gives it to the kernel."""
+    return part.to(result.dtype) if part is not None and part.is_floating_point() else part
 
 
 def _pattern(
