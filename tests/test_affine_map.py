@@ -305,6 +305,7 @@ def test_certificate_is_frozen_and_has_its_fields(network: nn.Module, x: Tensor)
         "completeness_error",
         "rules",
         "dtype",
+        "precision",
         "unregistered",
     ]
     with pytest.raises(dataclasses.FrozenInstanceError):

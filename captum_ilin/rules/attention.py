@@ -113,8 +113,8 @@ class _HeldPattern(torch.autograd.Function):
         result = F.scaled_dot_product_attention(
             query, key, value, attn_mask, is_causal=is_causal, scale=scale
         )
-        query, key, attn_mask = (_in_type_of(result, part) for part in (query, key, attn_mask))
-        ctx.save_for_backward(query, key, attn_mask)
+        parts = (query, key, attn_mask)
+        ctx.save_for_backward(*(_in_type_of(result, part) for part in parts))
         ctx.is_causal, ctx.scale, ctx.batch = is_causal, scale, value.shape
         return result
 
