@@ -10,6 +10,7 @@ in-place writes and dies with the graph.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,14 @@ __all__ = ["Activity", "copied", "first_time", "gate_rank", "is_active", "tracki
 
 
 _CONSTANT = -1  # the mark of a node that was looked at and leads to no active value
+_FOREIGN = -2  # the mark of a node that no op call announced; its values are frozen one by one
+
+# What a tensor's node becomes when the tensor it is a view of is written to.
+_VIEWS = re.compile(
+    "(Alias|AsStrided|Conj|Diagonal|Expand|NegView|Permute|Real|ReshapeAlias|Select|Slice|Split|"
+    "SplitWithSizes|Squeeze|T|Transpose|Unbind|Unfold|Unsqueeze|View|ViewAsComplex|ViewAsReal)"
+    r"Backward\d+"
+)
 
 
 class Activity:
@@ -38,6 +47,7 @@ class Activity:
     def __init__(self) -> None:
         self._key = object()
         self.foreign: list[Tensor] = []
+        self._adopted: set[tuple[Node, int]] = set()
         self.said: set[str] = set()
 
     def mark(self, value: Tensor, rank: int = 0) -> None:
@@ -64,6 +74,8 @@ class Activity:
         rank = _marks(node).get(self._key)
         if rank == _CONSTANT:
             return None
+        if rank == _FOREIGN:
+            return self._adopt_output(value, node)
         return self._adopt(value, node) if rank is None else rank
 
     def _adopt(self, value: Tensor, node: Node) -> int | None:
@@ -72,13 +84,19 @@ class Activity:
         if unmarked is None:
             _marks(node)[self._key] = _CONSTANT
             return None
-        # A write through a view gives its base, and the base's other views, new nodes.
-        rewritten = value._is_view() or any(
-            type(found).__name__ == "CopySlices" for found in unmarked
-        )
-        if not rewritten:
+        # A write gives the base, and the base's other views, new nodes.
+        if value._is_view() and all(_VIEWS.fullmatch(found.name()) for found in unmarked):
+            self.mark(value)
+            return 0
+        return self._adopt_output(value, node)
+
+    def _adopt_output(self, value: Tensor, node: Node) -> int:
+        """Rank of a foreign value: one of several that its node may have made."""
+        _marks(node)[self._key] = _FOREIGN
+        output = node, value.output_nr
+        if output not in self._adopted:
+            self._adopted.add(output)
             self.foreign.append(value)
-        self.mark(value)
         return 0
 
     def sources(self, value: Tensor) -> list[GradientEdge]:

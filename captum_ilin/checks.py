@@ -6,7 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from captum_ilin.errors import (
     EmptyBatchError,
@@ -34,6 +35,7 @@ __all__ = [
     "check_finite",
     "check_forward_func",
     "check_inputs",
+    "check_module",
     "check_not_opaque",
     "check_output",
     "check_single_device",
@@ -59,8 +61,7 @@ def check_not_opaque(forward_func: Any) -> None:
         raise _opaque("forward_func", forward_func)
     for root in modules_of(forward_func):
         for name, module in root.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                raise _opaque(f"the module {name!r}" if name else "the model", module)
+            check_module(module, f"the module {name!r}" if name else "the model")
 
 
 def check_callable(forward_func: Any) -> None:
@@ -78,6 +79,42 @@ def takes_arguments(forward_func: Any) -> bool:
         return bool(inspect.signature(forward_func).parameters)
     except (TypeError, ValueError):  # a builtin that does not tell
         return True
+
+
+def check_module(module: nn.Module, where: str) -> None:
+    """Nothing about the module that keeps a run from seeing, or changing, what it does."""
+    if isinstance(module, torch.jit.ScriptModule):
+        raise _opaque(where, module)
+    if type(module).__module__.startswith(_QUANTIZED):
+        raise OpaqueModuleError(
+            f"{where} is quantized ({type(module).__name__}): its weights are packed integers, "
+            "and no derivative passes through it. Pass the floating-point model it was made "
+            "from."
+        )
+    own = (*module._parameters.values(), *module._buffers.values())
+    if any(map(is_lazy, own)):
+        raise ForwardFunctionError(
+            f"{where} is lazy and has no parameters yet ({type(module).__name__}): a first run "
+            "would make them, which would change your model. Run the model once on an example "
+            "before explaining it."
+        )
+    if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
+        raise OpaqueModuleError(
+            f"{where} is a DataParallel over devices {module.device_ids}: it runs copies in "
+            "other threads, where no op can be seen. Pass the module it holds, `.module`."
+        )
+    if module._backward_hooks and not module._is_full_backward_hook:
+        raise NotOfferedError(
+            f"{where} has a backward hook set by register_backward_hook, which would run on, "
+            "and may replace, the gradients of the map. Remove it, or set it by "
+            "register_full_backward_hook, which is left out."
+        )
+
+
+_QUANTIZED = (
+    *("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"),
+    "torch.ao.nn.sparse.quantized",
+)
 
 
 def _opaque(where: str, what: Any) -> OpaqueModuleError:

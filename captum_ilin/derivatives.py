@@ -9,7 +9,7 @@ from torch import Tensor
 
 from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.checks import check_finite
-from captum_ilin.errors import NoDerivativeError, UnusedInputError
+from captum_ilin.errors import UnusedInputError, saying_what_has_no_derivative
 from captum_ilin.modes import gradients_on
 from captum_ilin.sideeffects import buffers_kept
 
@@ -50,19 +50,10 @@ def slopes(
     """The gradient of the sum of ``outputs``; None where a leaf does not reach it."""
     if not outputs.requires_grad:
         return (None,) * len(leaves)
-    try:
-        with NO_AUTOCAST.restored():
-            return torch.autograd.grad(
-                outputs.sum(), leaves, retain_graph=retain_graph, allow_unused=True
-            )
-    except (NotImplementedError, RuntimeError) as error:
-        if "not implemented" in str(error) or "not differentiable" in str(error):
-            raise NoDerivativeError(
-                "An op between the inputs and the output has no derivative: "
-                f"{str(error).rstrip('.')}. Replace the op, or give it a rule: "
-                "`rules=DEFAULT_RULES | {op: rule}`."
-            ) from error
-        raise
+    with NO_AUTOCAST.restored(), saying_what_has_no_derivative():
+        return torch.autograd.grad(
+            outputs.sum(), leaves, retain_graph=retain_graph, allow_unused=True
+        )
 
 
 def _check_used(

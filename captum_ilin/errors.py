@@ -6,10 +6,11 @@ expect. Messages say what happened, where, why, and what to do, in that order.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "DuplicateRuleError",
@@ -172,3 +173,21 @@ def without_derivative(sites: Sequence[object]) -> str:
         "through it counts as bias. Add a rule if it should flow: `linearize(..., "
         "rules=DEFAULT_RULES | {op: rule})`."
     )
+
+
+@contextmanager
+def saying_what_has_no_derivative() -> Iterator[None]:
+    """Turn PyTorch's own complaints about a missing derivative into ours."""
+    try:
+        yield
+    except (NotImplementedError, RuntimeError) as error:
+        if isinstance(error, IlinError) or not any(w in str(error) for w in _NO_DERIVATIVE):
+            raise
+        raise NoDerivativeError(
+            "An op between the inputs and the output has no derivative: "
+            f"{str(error).rstrip('.')}. Replace the op, or give it a rule: "
+            "`rules=DEFAULT_RULES | {op: rule}`."
+        ) from error
+
+
+_NO_DERIVATIVE = ("not implemented", "not differentiable", "no autograd formula")

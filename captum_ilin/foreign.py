@@ -8,17 +8,20 @@ in the graph.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn.modules._functions import BackwardHookFunction
 
 from captum_ilin.errors import NotExactError
 from captum_ilin.tangent import LocalGraph, attached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch.autograd.graph import Node
 
@@ -37,6 +40,32 @@ class ForeignGraph(LocalGraph):
     def _renew(self) -> None:
         """A value of which only the graph is known cannot be computed again."""
 
+    @contextmanager
+    def cut_at_leaves(self) -> Iterator[None]:
+        """f(z, g(z)) has a slope in z itself; what reaches z through g is counted with g."""
+        cuts = self.leaves if len(self.leaves) > 1 else []
+        handles = [
+            edge.node.register_prehook(partial(_with_zeros, edge.output_nr)) for edge in cuts
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def jvp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """J t, if <u, J t> = <Jᵀu, t>: a backward that detaches has no such product."""
+        moves, ones = super().jvp(steps), torch.ones_like(self.result)
+        (move,), pulled = moves, self.vjp([ones])
+        pairs = zip(pulled, steps, strict=True)
+        along = [pull * t for pull, t in pairs if pull is not None and t is not None]
+        pushed = torch.zeros_like(ones) if move is None else move
+        error = pushed.sum() - sum(term.sum() for term in along)
+        size = pushed.abs().sum() + sum(term.abs().sum() for term in along)
+        if error.abs() > 1e3 * torch.finfo(ones.dtype).eps * size:
+            return self._forward_jvp(steps)
+        return moves
+
     def constants(self) -> list[Tensor]:
         """c = y0 − J z0."""
         (moved,) = self.jvp([point.detach() for point in self.points])
@@ -44,11 +73,22 @@ class ForeignGraph(LocalGraph):
         return [value if moved is None else value - moved]
 
     def _forward_jvp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
-        name = self.result.grad_fn.name() if self.result.grad_fn else "A custom function"
         raise NotExactError(
-            f"The intercept of {name} cannot be read, because its backward cannot be "
-            "differentiated. Write its backward in torch ops, or give the function a rule."
+            f"The intercept of {_name(self.result)} cannot be read, because its backward "
+            "cannot be differentiated (once_differentiable, or written outside torch). The "
+            "weight can. For the bias, write its backward in torch ops."
         )
+
+
+def _with_zeros(number: int, gradients: tuple[Tensor | None, ...]) -> tuple[Any, ...]:
+    """What flows into a node, without what flows into its output of this number."""
+    return tuple(
+        gradient if i != number or gradient is None else torch.zeros_like(gradient)
+        for i, gradient in enumerate(gradients)
+    )
+
+
+_BACKWARD_HOOKS: type = BackwardHookFunction._backward_cls
 
 
 class ForeignValues:
@@ -59,21 +99,39 @@ class ForeignValues:
         self.tangents: dict[int, tuple[Tensor, int, Tensor]] = {}
 
     def note_used(self, values: Iterable[Tensor]) -> None:
-        """Remember active values that were used while gradients were off."""
+        """Remember active values, or what stands for them, used while gradients were off."""
         for value in values:
             edge = get_gradient_edge(value)
-            self._used[edge.node, edge.output_nr] = value
+            self._used[edge.node, edge.output_nr] = self.stand_in(value)
+
+    def passes_by(self, value: Tensor) -> bool:
+        """Whether ``value`` only went through a module's backward hooks; they are left out.
+
+        A hook may replace gradients, and is not to be called for derivatives of the map.
+        """
+        node = value.grad_fn
+        if node is None or not isinstance(node, _BACKWARD_HOOKS):
+            return False
+        before = self._used.get(node.next_functions[value.output_nr])  # type: ignore[arg-type]
+        if before is not None:
+            self.tangents[id(value)] = value, value._version, before
+        return before is not None
 
     def freeze(self, value: Tensor, sources: list[GradientEdge]) -> tuple[Tensor, ForeignGraph]:
         """The tangent that stands for ``value`` from now on."""
         points = [self._used.get((edge.node, edge.output_nr)) for edge in sources]
         known = [point for point in points if point is not None]
-        if len(known) < len(points) or not known:
-            name = value.grad_fn.name() if value.grad_fn else "a custom function"
+        if any(point is value for point in known):
             raise NotExactError(
-                f"What went into {name} is not known, because no torch op was seen to use it: "
-                "a scripted function or traced module, or a function in C++. It cannot be "
-                "frozen. Call the Python code it was made from, or write it in torch ops."
+                f"{_name(value)} writes into its own argument (mark_dirty), so what went into "
+                "it is not known any more. Return a new tensor instead."
+            )
+        if len(known) < len(points) or not known:
+            raise NotExactError(
+                f"What went into {_name(value)} is not known, because no torch op was seen to "
+                "use it: a scripted function or traced module, a function in C++, or work done "
+                "in another thread. It cannot be frozen. Call the Python code it was made "
+                "from, in the same thread, or write it in torch ops."
             )
         graph = ForeignGraph(value, sources, known)
         with torch.enable_grad():
@@ -85,3 +143,7 @@ class ForeignValues:
         """The tangent that stands for ``value``, or ``value`` itself."""
         known, version, tangent = self.tangents.get(id(value), (None, 0, value))
         return tangent if known is value and version == value._version else value
+
+
+def _name(value: Tensor) -> str:
+    return "a custom function" if value.grad_fn is None else value.grad_fn.name()

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from captum_ilin.activity import Activity, tracking
 from captum_ilin.arguments import Arguments, tensors
 from captum_ilin.casting import NO_AUTOCAST, autocast_now
+from captum_ilin.dispatched import writes_unseen
 from captum_ilin.errors import RefusedOpError, UnregisteredOpError, refused, without_rule
 from captum_ilin.foreign import ForeignValues
 from captum_ilin.holding import is_replaying
@@ -91,16 +92,18 @@ class Freezing(TorchFunctionMode):
         kwargs = kwargs or {}
         rule = self.rules.find(func)
         if rule is not None and rule.kind is Kind.INERT:
+            if not torch.is_grad_enabled():
+                self._foreign.note_used(Arguments(self.activity, args, kwargs).active())
             return func(*args, **kwargs)
         arguments = Arguments(self.activity, args, kwargs)
         if self.activity.foreign:
             self._freeze_foreign()
+        if arguments.ranks and not torch.is_grad_enabled():
+            self._foreign.note_used(arguments.active())
         if self._foreign.tangents and not (rule is not None and rule.inplace):
             arguments.replace(self._foreign.stand_in)
         if not arguments.ranks:
             return func(*args, **kwargs)
-        if not torch.is_grad_enabled():
-            self._foreign.note_used(arguments.active())
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
             return self._decompose(rule, arguments)
         self.order += 1
@@ -166,6 +169,9 @@ class Freezing(TorchFunctionMode):
         """
         name = op_name(op)
         writes = name.endswith("_") and not name.endswith("__")
+        if writes_unseen(op):
+            site = Site(self._locator.path(), name)
+            raise RefusedOpError(refused(site, _WRITES_UNSEEN))
 
         def rule(*args: Any, **kwargs: Any) -> Any:
             result = (written_tangent if writes else tangent)(op, *args, **kwargs)
@@ -184,6 +190,8 @@ class Freezing(TorchFunctionMode):
     def _freeze_foreign(self) -> None:
         """Replace values that no op call announced by their tangents, and report them."""
         for value in self.activity.foreign:
+            if self._foreign.passes_by(value):
+                continue
             name = "" if value.grad_fn is None else value.grad_fn.name()
             self._report(name)
             tangent, graph = self._foreign.freeze(value, self.activity.sources(value))
@@ -197,6 +205,9 @@ class Freezing(TorchFunctionMode):
         if self.strict:
             raise UnregisteredOpError(without_rule([site], strict=True))
         self.unregistered[site] += 1
+
+
+_WRITES_UNSEEN = "it writes into its arguments, where autograd does not follow it"
 
 
 def _is_real(value: Tensor) -> bool:

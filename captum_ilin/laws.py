@@ -30,6 +30,7 @@ from captum_ilin.errors import LawError
 from captum_ilin.linearization import linearize
 from captum_ilin.modes import gradients_on
 from captum_ilin.rules import DEFAULT_RULES
+from captum_ilin.ruletable import op_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ def check_rule(
     """
     forward, points = _as_one_row(op, args, kwargs)
     affine_map = linearize(forward, points, rules=rules, strict=True)
-    name = getattr(op, "__name__", str(op))
+    name = op_name(op)
     certificate = certify(affine_map)
     limit = tolerance_for(certificate.precision) if tolerance is None else tolerance
     _check_certificate(certificate, name, limit)

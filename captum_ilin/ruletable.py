@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from torch.overrides import resolve_name
 
 from captum_ilin.activity import copied
+from captum_ilin.dispatched import dispatched_name, identity, is_dispatched, spelled, writes
 from captum_ilin.errors import DuplicateRuleError
 
 if TYPE_CHECKING:
@@ -99,17 +100,31 @@ class RuleTable(Mapping[Op, Rule]):
     ) -> None:
         self.name = name
         self._rules: dict[Op, Rule] = {
-            op: rule if isinstance(rule, Rule) else Rule(rule, name=op_name(op))
+            identity(op): rule if isinstance(rule, Rule) else _rule_of(op, rule)
             for op, rule in (rules or {}).items()
         }
         self._open = rules is None
 
     def __getitem__(self, op: Op) -> Rule:
-        return self._rules[op]
+        return self._rules[identity(op)]
 
     def find(self, op: Op) -> Rule | None:
-        """The rule of ``op``, or None; what ``get`` does, without its detours."""
-        return self._rules.get(op)
+        """The rule of ``op``, or None; an exported program's op has that of its function."""
+        rule = self._rules.get(op)
+        if rule is None and is_dispatched(op):
+            return self._find_dispatched(identity(op))
+        return rule
+
+    def _find_dispatched(self, op: Op) -> Rule | None:
+        packet = getattr(op, "overloadpacket", None)
+        rule = self._rules.get(op) or self._rules.get(packet)  # type: ignore[arg-type]
+        if rule is not None:
+            return rule
+        for spelling in spelled(op):
+            rule = self._rules.get(spelling)
+            if rule is not None:
+                return _carried_over(rule, spelling, op)
+        return None
 
     def __iter__(self) -> Iterator[Op]:
         return iter(self._rules)
@@ -227,7 +242,7 @@ class RuleTable(Mapping[Op, Rule]):
                 "This RuleTable is closed because it was made from other tables. "
                 "Make a new table with `table | {op: rule}`."
             )
-        for op in ops:
+        for op in map(identity, ops):
             if op in self._rules:
                 raise DuplicateRuleError(
                     f"The op {op_name(op)} has a rule in this table already: "
@@ -235,6 +250,17 @@ class RuleTable(Mapping[Op, Rule]):
                     "a rule, use `table | {op: rule}`."
                 )
             self._rules[op] = rule
+
+
+def _rule_of(op: Op, function: Op) -> Rule:
+    return Rule(function, name=op_name(op), inplace=is_dispatched(op) and writes(op))
+
+
+def _carried_over(rule: Rule, spelling: Op, op: Op) -> Rule:
+    """The rule of ``spelling`` for ``op``, which runs itself where the rule runs the op."""
+    alone = rule.alone and _carried_over(rule.alone, spelling, op)
+    function = op if rule.function is spelling else rule.function
+    return replace(rule, function=function, alone=alone)
 
 
 def _written(function: Op) -> Op:
@@ -248,6 +274,8 @@ def _written(function: Op) -> Op:
 
 def op_name(op: Op) -> str:
     """A readable name of an op, without its module: ``relu``, ``add_``, ``max_pool2d``."""
+    if is_dispatched(op):
+        return dispatched_name(op)
     name = getattr(op, "__name__", None) or getattr(op, "__qualname__", str(op))
     if name in ("__get__", "__set__"):  # a property's getter or setter
         owner = op.__self__  # type: ignore[attr-defined]

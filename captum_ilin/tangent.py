@@ -8,6 +8,7 @@ copies, so the map is affine for good, in the backward pass and in the backward 
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from torch.autograd import forward_ad
 from captum_ilin.activity import copied, is_active
 from captum_ilin.arguments import mapped, substituted, tensors
 from captum_ilin.casting import NO_AUTOCAST, Autocast, autocast_now
+from captum_ilin.errors import saying_what_has_no_derivative
 from captum_ilin.holding import hold, is_replaying, is_taped
 
 if TYPE_CHECKING:
@@ -133,6 +135,10 @@ class LocalGraph:
         if self._versions != [output._version for output in self.outputs]:
             LocalGraph.__init__(self, self.call, self.points)
 
+    def cut_at_leaves(self) -> AbstractContextManager[None]:
+        """Derivatives stop at the leaves, also at one that another was made from."""
+        return nullcontext()
+
     def vjp(self, vectors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
         """Jᵀu."""
         self._renew()
@@ -144,9 +150,10 @@ class LocalGraph:
         if not pairs:
             return (None,) * len(self.leaves)
         outputs, used = zip(*pairs, strict=True)
-        return torch.autograd.grad(
-            outputs, self.leaves, used, retain_graph=True, allow_unused=True
-        )
+        with saying_what_has_no_derivative(), self.cut_at_leaves():
+            return torch.autograd.grad(
+                outputs, self.leaves, used, retain_graph=True, allow_unused=True
+            )
 
     def jvp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
         """J t for each output, None for one without slope."""
@@ -164,14 +171,17 @@ class LocalGraph:
         smooth = [output for output in self.outputs if output.requires_grad]
         with torch.enable_grad():
             vectors = [torch.ones_like(output).requires_grad_() for output in smooth]
-            pulled = torch.autograd.grad(
-                smooth,
-                self.leaves,
-                vectors,
-                create_graph=True,
-                retain_graph=True,
-                allow_unused=True,
-            )
+            with self.cut_at_leaves():
+                pulled = torch.autograd.grad(
+                    smooth,
+                    self.leaves,
+                    vectors,
+                    create_graph=True,
+                    retain_graph=True,
+                    allow_unused=True,
+                )
+            if any(map(_is_cut_off, pulled)):
+                raise RuntimeError("the backward of a custom function is not differentiable")
             pairs = [
                 (pull, step)
                 for pull, step in zip(pulled, steps, strict=True)
@@ -239,6 +249,15 @@ class LocalGraph:
                 for output, move in zip(self.outputs, self.jvp(steps), strict=True)
             ]
         )
+
+
+def _is_cut_off(pull: Tensor | None) -> bool:
+    """Whether Jᵀu lost its dependence on u: detached, or marked as once_differentiable."""
+    if pull is None:
+        return False
+    if pull.requires_grad:
+        return pull.grad_fn is not None and pull.grad_fn.name() == "torch::autograd::Error"
+    return bool(torch.count_nonzero(pull))
 
 
 def attached(

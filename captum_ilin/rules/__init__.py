@@ -10,6 +10,7 @@ from captum_ilin.rules import (
     attention,
     constants,
     embeddings,
+    exported,
     kernels,
     multihead,
     normalization,
@@ -32,6 +33,7 @@ DEFAULT_RULES = (
     | pointwise.RULES
     | selection.RULES
     | embeddings.RULES
+    | exported.RULES
     | products.RULES
     | normalization.RULES
     | attention.RULES

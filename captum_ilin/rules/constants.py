@@ -55,7 +55,7 @@ RULES.runs(
     *(Tensor.is_shared, Tensor.is_pinned, Tensor.is_conj, Tensor.is_neg),
     *(Tensor.is_same_size, Tensor.get_device, Tensor.__len__, Tensor.__hash__),
     *(Tensor.data_ptr, Tensor.storage, Tensor.untyped_storage, Tensor._is_view),
-    *(Tensor.register_hook, Tensor.retain_grad, Tensor.requires_grad_),
+    *(Tensor.retain_grad, Tensor.requires_grad_),
     *(torch.numel, torch.is_floating_point, torch.is_complex, torch.is_inference),
     *(torch.is_same_size, torch.result_type, torch.promote_types, torch.can_cast),
     *(torch.is_conj, torch.is_neg, torch.is_signed, torch.get_device),

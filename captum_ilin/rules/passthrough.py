@@ -6,12 +6,14 @@ AFFINE    may add a constant, through an argument that is not active.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from captum_ilin.errors import TrainingModeWarning
 from captum_ilin.holding import hold
@@ -134,6 +136,12 @@ def asarray(
 @RULES.decomposes(F.native_channel_shuffle)
 def native_channel_shuffle(input: Tensor, groups: int) -> Tensor:
     return F.channel_shuffle(input, groups)
+
+
+@RULES.freezes(Tensor.register_hook)
+def register_hook(self: Tensor, hook: Any) -> RemovableHandle:
+    """No hook: it is meant for gradients of the network, and may replace those of the map."""
+    return RemovableHandle(OrderedDict())
 
 
 @RULES.decomposes(Tensor.__iter__)
