@@ -92,7 +92,7 @@ def check_module(module: nn.Module, where: str) -> None:
             "from."
         )
     own = (*module._parameters.values(), *module._buffers.values())
-    if any(map(is_lazy, own)):
+    if any(is_lazy(tensor) for tensor in own if tensor is not None):
         raise ForwardFunctionError(
             f"{where} is lazy and has no parameters yet ({type(module).__name__}): a first run "
             "would make them, which would change your model. Run the model once on an example "

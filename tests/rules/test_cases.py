@@ -14,6 +14,7 @@ from captum_ilin.rules.spellings import writings
 from captum_ilin.ruletable import op_name
 from tests.rules import (
     cases_algebra,
+    cases_exported,
     cases_kernels,
     cases_pointwise,
     cases_products,
@@ -32,6 +33,7 @@ FAMILIES = (
     *(
         cases_kernels,
         cases_algebra,
+        cases_exported,
         cases_pointwise,
         cases_products,
         cases_selection,
@@ -73,6 +75,7 @@ TESTED_ELSEWHERE = {
         "test_recurrent.py",
     ),
     Tensor.__iter__: "test_writes.py",
+    Tensor.register_hook: "surroundings/test_functions.py",
     Tensor.detach_: "leaves nothing active",
     torch.detach_: "leaves nothing active",
     Tensor.float: "changes the precision that the laws are measured in",
