@@ -54,15 +54,17 @@ class Arguments:
         args, kwargs: the arguments to run the op with.
         ranks: gate rank of every active tensor among them, in order.
         only_first: the first positional argument is the only active one.
+        inference: a constant among them was made under ``inference_mode``.
     """
 
-    __slots__ = ("_activity", "args", "kwargs", "only_first", "ranks")
+    __slots__ = ("_activity", "args", "inference", "kwargs", "only_first", "ranks")
 
     def __init__(
         self, activity: Activity, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         self._activity = activity
         self.ranks: list[int] = []
+        self.inference = False
         first = [self._sorted(arg) for arg in args[:1]]
         self.only_first = bool(self.ranks) and isinstance(args[0], Tensor)
         self.args = (*first, *[self._sorted(arg) for arg in args[1:]])
@@ -73,17 +75,25 @@ class Arguments:
         if type(arg) in _NUMBERS:
             return arg
         if isinstance(arg, Tensor):
-            return self._sort(arg) if arg.requires_grad else arg
+            return self._sort(arg)
         if isinstance(arg, (list, tuple)):
             return arg if _is_plain(arg) else mapped(arg, self._sort)
         return mapped(arg, self._sort) if isinstance(arg, dict) else arg
 
     def _sort(self, tensor: Tensor) -> Tensor:
-        rank = self._activity.rank(tensor)
+        rank = self._activity.rank(tensor) if tensor.requires_grad else None
         if rank is not None:
             self.ranks.append(rank)
             return tensor
+        if tensor.is_inference():
+            self.inference = True
         return tensor.detach() if tensor.requires_grad else tensor
+
+    def without_inference(self, *, written: bool) -> None:
+        """Copy inference tensors, which autograd refuses to save, but not what is written."""
+        kept = self.args[:1] if written else ()
+        self.replace(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
+        self.args = (*kept, *self.args[len(kept) :])
 
     def replace(self, function: Callable[[Tensor], Tensor]) -> None:
         """Replace every tensor among the arguments by ``function`` of it."""

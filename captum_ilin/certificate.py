@@ -187,6 +187,6 @@ def row_sums(tensor: Tensor) -> Tensor:
 
 def fixed_random_like(tensor: Tensor) -> Tensor:
     """The same standard normal numbers every time, in the shape and dtype of ``tensor``."""
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+    generator = torch.Generator("cpu").manual_seed(0)
+    values = torch.randn(tensor.shape, generator=generator, dtype=torch.float64, device="cpu")
     return values.to(tensor)

@@ -151,6 +151,12 @@ def _check_input(value: Any, name: str, forward_func: Any) -> None:
             "affine map needs inputs that can vary continuously. Convert numbers with "
             f".float().{_advice_on_tokens(value, forward_func)}"
         )
+    if value.is_meta or value.is_nested:
+        kind = "on the meta device, without values" if value.is_meta else "nested"
+        raise InputTypeError(
+            f"{name} is a tensor {kind}; expected a dense tensor of numbers. "
+            + ("Move it to a real device." if value.is_meta else "Pad it, and pass a mask.")
+        )
     if value.dim() == 0 or value.shape[0] == 0:
         raise EmptyBatchError(
             f"{name} has shape {tuple(value.shape)}: no rows to explain. The first "

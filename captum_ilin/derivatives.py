@@ -71,15 +71,25 @@ def _check_used(
             raise UnusedInputError(
                 f"The output does not depend on {name} (shape "
                 f"{tuple(leaves[position].shape)}) through any differentiable path: it is "
-                "ignored, detached, computed under no_grad, or turned into integers. Leave "
-                "it out of the inputs, or pass it in additional_forward_args."
+                "ignored, detached, computed under no_grad or inference_mode (perhaps by a "
+                "decorator), or turned into integers. Leave it out of the inputs, or pass it "
+                "in additional_forward_args."
             )
 
 
 def plain_forward(
     forward_func: Callable[..., Any], leaves: tuple[Tensor, ...], constants: tuple[Any, ...]
 ) -> Tensor:
-    """F at the operating point, unfrozen, with gradients on so that no fused path is taken."""
+    """F at the operating point, unfrozen, with gradients on so that no fused path is taken.
+
+    With gradients off where PyTorch can take none, as beside inference tensors.
+    """
     with gradients_on(), buffers_kept(forward_func):
-        outputs: Tensor = forward_func(*(leaf.clone() for leaf in leaves), *constants)
+        try:
+            outputs: Tensor = forward_func(*(leaf.clone() for leaf in leaves), *constants)
+        except RuntimeError as error:
+            if "Inference tensors cannot be saved for backward" not in str(error):
+                raise
+            with torch.no_grad():
+                outputs = forward_func(*(leaf.clone() for leaf in leaves), *constants)
     return outputs

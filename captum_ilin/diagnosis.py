@@ -153,8 +153,9 @@ def _change(weights: list[Tensor], points: list[Tensor]) -> float:
 
 
 def _random_like(tensor: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor)
+    generator = torch.Generator("cpu").manual_seed(0)
+    values = torch.randn(tensor.shape, generator=generator, dtype=torch.float64, device="cpu")
+    return values.to(tensor)
 
 
 def _copy(tensor: Tensor) -> Tensor:

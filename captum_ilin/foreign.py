@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.modules._functions import BackwardHookFunction
 
-from captum_ilin.errors import NotExactError
+from captum_ilin.errors import NotExactError, RefusedOpError, refused
 from captum_ilin.tangent import LocalGraph, attached
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class ForeignValues:
 
     def __init__(self) -> None:
         self._used: dict[tuple[Node, int], Tensor] = {}
+        self._recomputed: set[tuple[Node, int]] = set()
+        self.is_recomputed = False
         self.tangents: dict[int, tuple[Tensor, int, Tensor]] = {}
 
     def note_used(self, values: Iterable[Tensor]) -> None:
@@ -103,6 +105,8 @@ class ForeignValues:
         for value in values:
             edge = get_gradient_edge(value)
             self._used[edge.node, edge.output_nr] = self.stand_in(value)
+            if self.is_recomputed:
+                self._recomputed.add((edge.node, edge.output_nr))
 
     def passes_by(self, value: Tensor) -> bool:
         """Whether ``value`` only went through a module's backward hooks; they are left out.
@@ -119,6 +123,7 @@ class ForeignValues:
 
     def freeze(self, value: Tensor, sources: list[GradientEdge]) -> tuple[Tensor, ForeignGraph]:
         """The tangent that stands for ``value`` from now on."""
+        self._check_checkpoints(value, sources)
         points = [self._used.get((edge.node, edge.output_nr)) for edge in sources]
         known = [point for point in points if point is not None]
         if any(point is value for point in known):
@@ -129,9 +134,9 @@ class ForeignValues:
         if len(known) < len(points) or not known:
             raise NotExactError(
                 f"What went into {_name(value)} is not known, because no torch op was seen to "
-                "use it: a scripted function or traced module, a function in C++, or work done "
-                "in another thread. It cannot be frozen. Call the Python code it was made "
-                "from, in the same thread, or write it in torch ops."
+                "use it: a scripted function or traced module, a function in C++, a transform "
+                "of torch.func, or work done in another thread. It cannot be frozen. Call the "
+                "Python code it was made from, in the same thread, or write it in torch ops."
             )
         graph = ForeignGraph(value, sources, known)
         with torch.enable_grad():
@@ -139,10 +144,37 @@ class ForeignValues:
         self.tangents[id(value)] = value, value._version, tangent
         return tangent, graph
 
+    def _check_checkpoints(self, value: Tensor, sources: list[GradientEdge]) -> None:
+        """A checkpoint would compute what a custom function saved again, unfrozen."""
+        if type(value.grad_fn).__name__ == "CheckpointFunctionBackward":
+            raise RefusedOpError(
+                refused(
+                    "a checkpoint of torch.utils.checkpoint with use_reentrant=True", _HIDES
+                )
+            )
+        if any((edge.node, edge.output_nr) in self._recomputed for edge in sources):
+            raise RefusedOpError(refused(f"{_name(value)} in a checkpoint", _RECOMPUTES))
+
     def stand_in(self, value: Tensor) -> Tensor:
         """The tangent that stands for ``value``, or ``value`` itself."""
         known, version, tangent = self.tangents.get(id(value), (None, 0, value))
         return tangent if known is value and version == value._version else value
+
+
+def is_checkpointing() -> bool:
+    """Whether what is saved for backward now is dropped by torch.utils.checkpoint."""
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    return hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint"
+
+
+_HIDES = (
+    "it runs its part without a graph and builds one only in backward(); pass "
+    "use_reentrant=False, or turn checkpointing off"
+)
+_RECOMPUTES = (
+    "a checkpoint computes what a custom function saved again in the backward pass, from a "
+    "run that is not frozen; turn checkpointing off"
+)
 
 
 def _name(value: Tensor) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
 from captum_ilin.activity import Activity, tracking
@@ -20,7 +21,7 @@ from captum_ilin.arguments import Arguments, tensors
 from captum_ilin.casting import NO_AUTOCAST, autocast_now
 from captum_ilin.dispatched import writes_unseen
 from captum_ilin.errors import RefusedOpError, UnregisteredOpError, refused, without_rule
-from captum_ilin.foreign import ForeignValues
+from captum_ilin.foreign import ForeignValues, is_checkpointing
 from captum_ilin.holding import is_replaying
 from captum_ilin.location import Locator, Site
 from captum_ilin.modes import gradients_on, running_eagerly
@@ -90,6 +91,40 @@ class Freezing(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if types and torch._C._is_torch_function_enabled():
+            result = self._run_as_defined(func, types, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+            return self._treat(func, args, kwargs)
+        self._foreign.is_recomputed = is_checkpointing()
+        return self._treat_without_hooks(func, args, kwargs)
+
+    def _treat_without_hooks(
+        self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Keep what is saved for backward, where a checkpoint would compute it again."""
+        self._foreign.is_recomputed = is_checkpointing()
+        try:
+            with saved_tensors_hooks(_as_it_is, _as_it_is):
+                return self._treat(func, args, kwargs)
+        finally:
+            self._foreign.is_recomputed = False
+
+    def _run_as_defined(
+        self, func: Op, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run what subclasses of Tensor define for the op, each op in that frozen."""
+        for kind in types:
+            defined = getattr(kind.__torch_function__, "__func__", None)
+            if defined is not Tensor.__torch_function__.__func__:  # type: ignore[attr-defined]
+                with self:
+                    result = kind.__torch_function__(func, types, args, kwargs)
+                if result is not NotImplemented:
+                    return result
+        return NotImplemented
+
+    def _treat(self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         rule = self.rules.find(func)
         if rule is not None and rule.kind is Kind.INERT:
             if not torch.is_grad_enabled():
@@ -102,7 +137,15 @@ class Freezing(TorchFunctionMode):
             self._foreign.note_used(arguments.active())
         if self._foreign.tangents and not (rule is not None and rule.inplace):
             arguments.replace(self._foreign.stand_in)
+        if torch._C._functorch.maybe_current_level() is not None:
+            self._check_transforms(func, arguments)
         if not arguments.ranks:
+            return func(*args, **kwargs)
+        written = rule is not None and rule.inplace
+        if arguments.inference:
+            arguments.without_inference(written=written)
+        if not torch.is_grad_enabled() and not written:  # constant, whatever the op
+            args, kwargs = arguments.detached()
             return func(*args, **kwargs)
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
             return self._decompose(rule, arguments)
@@ -116,6 +159,14 @@ class Freezing(TorchFunctionMode):
             site = Site(self._locator.path(), rule.name)
             raise RefusedOpError(refused(site, rule.reason))
         return self._freeze(func, rule, arguments)
+
+    def _check_transforms(self, func: Op, arguments: Arguments) -> None:
+        """Inside vmap, grad, vjp or jvp, values are wrapped, and marks do not reach them."""
+        values = tensors((arguments.args, arguments.kwargs))
+        if any(self.activity.rank(_unwrapped(value)) is not None for value in values):
+            raise RefusedOpError(
+                refused(Site(self._locator.path(), op_name(func)), _INSIDE_A_TRANSFORM)
+            )
 
     def _decompose(self, rule: Rule, arguments: Arguments) -> Any:
         with self:
@@ -208,6 +259,23 @@ class Freezing(TorchFunctionMode):
 
 
 _WRITES_UNSEEN = "it writes into its arguments, where autograd does not follow it"
+
+
+_INSIDE_A_TRANSFORM = (
+    "it is called inside a transform of torch.func (vmap, grad, vjp, jvp, ...), whose wrapped "
+    "values cannot be followed; write the batch dimension out, as plain ops"
+)
+
+
+def _unwrapped(value: Tensor) -> Tensor:
+    while torch._C._functorch.is_functorch_wrapped_tensor(value):
+        value = torch._C._functorch.get_unwrapped(value)
+    return value
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    """Instead of hooks that drop what the backward pass needs and compute it again."""
+    return tensor
 
 
 def _is_real(value: Tensor) -> bool:

@@ -52,8 +52,8 @@ RULES.refuses(
     ),
     *spellings("module_load", "__setstate__", "__reduce_ex__"),
     *functions("_VF", "_add_batch_dim", "_copy_from", "_copy_from_and_resize"),
-    *functions("_VF", "_fill_mem_eff_dropout_mask_", "_fw_primal_copy", "_make_dual"),
-    *functions("_VF", "_make_dual_copy", "_philox_normal_", "_philox_uniform_"),
+    *functions("_VF", "_fill_mem_eff_dropout_mask_", "_fw_primal_copy"),
+    *functions("_VF", "_philox_normal_", "_philox_uniform_"),
     *functions("_VF", "_propagate_xla_data", "_remove_batch_dim", "_resize_output_"),
     *functions("_VF", "_sobol_engine_ff_", "_sobol_engine_initialize_state_"),
     *functions("_VF", "_sobol_engine_scramble_", "_unpack_dual"),
@@ -62,6 +62,7 @@ RULES.refuses(
     "it differentiates inside the forward function, and the derivative of a frozen network "
     "is not that of the network",
     *(Tensor.backward, torch.autograd.grad, torch.autograd.backward),
+    *functions("_VF", "_make_dual", "_make_dual_copy"),
 )
 RULES.refuses(
     "sparse and nested layouts of active values are not followed; convert with to_dense()",
