@@ -80,14 +80,14 @@ class Activity:
 
     def _adopt(self, value: Tensor, node: Node) -> int | None:
         """Rank of a value whose node carries no mark: foreign, regenerated, or constant."""
-        unmarked = self._unmarked_ancestors(node)
-        if unmarked is None:
+        unmarked, ranks = self._unmarked_ancestors(node)
+        if not ranks:
             _marks(node)[self._key] = _CONSTANT
             return None
         # A write gives the base, and the base's other views, new nodes.
         if value._is_view() and all(_VIEWS.fullmatch(found.name()) for found in unmarked):
-            self.mark(value)
-            return 0
+            self.mark(value, max(min(ranks), 0))
+            return max(min(ranks), 0)
         return self._adopt_output(value, node)
 
     def _adopt_output(self, value: Tensor, node: Node) -> int:
@@ -114,19 +114,20 @@ class Activity:
                     stack.append(parent)
         return edges
 
-    def _unmarked_ancestors(self, node: Node) -> list[Node] | None:
-        """Unmarked nodes between ``node`` and the first marked ones; None if none is marked."""
-        reached, seen, stack = False, {node}, [node]
+    def _unmarked_ancestors(self, node: Node) -> tuple[list[Node], list[int]]:
+        """Unmarked nodes between ``node`` and the first marked ones, and the marks of those."""
+        ranks, seen, stack = [], {node}, [node]
         while stack:
             for parent, _ in stack.pop().next_functions:
                 if parent is None or parent in seen:
                     continue
-                if _marks(parent).get(self._key, _CONSTANT) != _CONSTANT:
-                    reached = True
+                rank = _marks(parent).get(self._key, _CONSTANT)
+                if rank != _CONSTANT:
+                    ranks.append(rank)
                 else:
                     seen.add(parent)
                     stack.append(parent)
-        return list(seen) if reached else None
+        return list(seen), ranks
 
 
 def _marks(node: Node) -> dict[object, int]:

@@ -133,7 +133,8 @@ class LocalGraph:
     def _renew(self) -> None:
         """Build the graph again if the model has written to an output, which it may keep."""
         if self._versions != [output._version for output in self.outputs]:
-            LocalGraph.__init__(self, self.call, self.points)
+            with self.autocast.restored():
+                LocalGraph.__init__(self, self.call, self.points)
 
     def cut_at_leaves(self) -> AbstractContextManager[None]:
         """Derivatives stop at the leaves, also at one that another was made from."""

@@ -461,6 +461,7 @@ def test_an_output_that_only_steps_with_the_input_is_all_bias() -> None:
     (entry,) = affine_map.bias_ledger(1).values()
     torch.testing.assert_close(entry, expected[:, 1].sum())
 
+
 WRITES_AFTER_LINEAR = {
     "relu": lambda y: y.relu_(),
     "add": lambda y: y.add_(1),
