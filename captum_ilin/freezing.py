@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Freezing"]
 
+_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+_subclasses_are_on = torch._C._is_torch_function_enabled
+_transform = torch._C._functorch.maybe_current_level
+_WITHOUT_RULE = (Kind.UNREGISTERED, Kind.REFUSED)
+
 
 class Freezing(TorchFunctionMode):
     """Freeze every op called inside ``run``.
@@ -91,13 +96,12 @@ class Freezing(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if types and torch._C._is_torch_function_enabled():
+        if types and _subclasses_are_on():
             result = self._run_as_defined(func, types, args, kwargs)
             if result is not NotImplemented:
                 return result
-        if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+        if _hooks(True) is None:
             return self._treat(func, args, kwargs)
-        self._foreign.is_recomputed = is_checkpointing()
         return self._treat_without_hooks(func, args, kwargs)
 
     def _treat_without_hooks(
@@ -137,28 +141,35 @@ class Freezing(TorchFunctionMode):
             self._foreign.note_used(arguments.active())
         if self._foreign.tangents and not (rule is not None and rule.inplace):
             arguments.replace(self._foreign.stand_in)
-        if torch._C._functorch.maybe_current_level() is not None:
+        if _transform() is not None:
             self._check_transforms(func, arguments)
         if not arguments.ranks:
             return func(*args, **kwargs)
         written = rule is not None and rule.inplace
         if arguments.inference:
             arguments.without_inference(written=written)
-        if not torch.is_grad_enabled() and not written:  # constant, whatever the op
-            args, kwargs = arguments.detached()
-            return func(*args, **kwargs)
+        if torch.is_inference_mode_enabled() and not written:
+            return func(*arguments.args, **arguments.kwargs)
+        return self._treat_active(func, rule, arguments)
+
+    def _treat_active(self, func: Op, rule: Rule | None, arguments: Arguments) -> Any:
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
             return self._decompose(rule, arguments)
         self.order += 1
-        if rule is None or rule.kind is Kind.UNREGISTERED:
-            rule = self._tangent_of(func)
+        if rule is None or rule.kind in _WITHOUT_RULE:
+            if not torch.is_grad_enabled():  # constant, whatever the op
+                return func(*arguments.args, **arguments.kwargs)
+            rule = self._tangent_of(func) if rule is None else self._settled(func, rule)
         elif rule.kind is Kind.CONSTANT:
             args, kwargs = arguments.detached()
             return func(*args, **kwargs)
-        elif rule.kind is Kind.REFUSED:
-            site = Site(self._locator.path(), rule.name)
-            raise RefusedOpError(refused(site, rule.reason))
         return self._freeze(func, rule, arguments)
+
+    def _settled(self, func: Op, rule: Rule) -> Rule:
+        """What is done with an op that is left without a rule, or refused, on purpose."""
+        if rule.kind is Kind.REFUSED:
+            raise RefusedOpError(refused(Site(self._locator.path(), rule.name), rule.reason))
+        return self._tangent_of(func)
 
     def _check_transforms(self, func: Op, arguments: Arguments) -> None:
         """Inside vmap, grad, vjp or jvp, values are wrapped, and marks do not reach them."""
@@ -179,7 +190,8 @@ class Freezing(TorchFunctionMode):
         """Run the rule, note the constant it adds, and mark its result as active."""
         if arguments.only_first and rule.alone is not None:
             rule = rule.alone
-        quiet = rule.kind is Kind.LINEAR and not rule.inplace
+        constant = rule.kind is Kind.LINEAR or not torch.is_grad_enabled()
+        quiet = constant and not rule.inplace
         if self.ledger is None or quiet:
             result = rule.function(*arguments.args, **arguments.kwargs)
         else:
