@@ -45,7 +45,7 @@ __all__ = [
 
 
 def check_forward_func(forward_func: Any) -> None:
-    """Callable, and nothing in it scripted or traced."""
+    """Callable with inputs, and nothing in it that cannot be seen through."""
     check_callable(forward_func)
     if not takes_arguments(forward_func):
         raise ForwardFunctionError(
@@ -53,10 +53,11 @@ def check_forward_func(forward_func: Any) -> None:
             "of the inputs, for example `lambda x: model(x)`."
         )
     check_not_opaque(forward_func)
+    check_single_device(forward_func, None)
 
 
 def check_not_opaque(forward_func: Any) -> None:
-    """Nothing in it is scripted or traced."""
+    """Nothing in it is scripted or traced, quantized or lazy, or hooked the old way."""
     if isinstance(forward_func, (torch.jit.ScriptFunction, torch._C.ScriptMethod)):
         raise _opaque("forward_func", forward_func)
     for root in modules_of(forward_func):
@@ -97,11 +98,6 @@ def check_module(module: nn.Module, where: str) -> None:
             f"{where} is lazy and has no parameters yet ({type(module).__name__}): a first run "
             "would make them, which would change your model. Run the model once on an example "
             "before explaining it."
-        )
-    if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
-        raise OpaqueModuleError(
-            f"{where} is a DataParallel over devices {module.device_ids}: it runs copies in "
-            "other threads, where no op can be seen. Pass the module it holds, `.module`."
         )
     if module._backward_hooks and not module._is_full_backward_hook:
         raise NotOfferedError(

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 from captum_ilin import (
     ILIN,
     ForwardFunctionError,
+    NotOfferedError,
     OpaqueModuleError,
     RefusedOpError,
     in_double,
@@ -133,9 +134,9 @@ def test_data_parallel_on_one_device(x: Tensor) -> None:
 def test_data_parallel_on_several_devices_is_refused(x: Tensor) -> None:
     wrapped = nn.DataParallel(smooth_mlp())
     wrapped.device_ids = [0, 1]
-    with pytest.raises(OpaqueModuleError, match=r"DataParallel over devices \[0, 1\]") as error:
+    with pytest.raises(NotOfferedError, match=r"replicated on devices \[0, 1\]") as error:
         ILIN(wrapped).attribute(x, target=1)
-    assert "`.module`" in str(error.value)
+    assert "Pass the model itself, model.module" in str(error.value)
 
 
 def test_distributed_data_parallel(x: Tensor, tmp_path: Path) -> None:
