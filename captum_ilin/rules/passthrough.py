@@ -164,8 +164,10 @@ def grid_sample(
 for _sampler in spellings("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"):
 
     @RULES.freezes(_sampler)
-    def sampler(input: Tensor, grid: Tensor, *modes: Any, _op: Any = _sampler) -> Tensor:
-        return _op(input, hold(grid), *modes)
+    def sampler(
+        input: Tensor, grid: Tensor, *modes: Any, _op: Any = _sampler, **named: Any
+    ) -> Tensor:
+        return _op(input, hold(grid), *modes, **named)
 
 
 def _dropout(op: Any, *ops: Any) -> None:
@@ -181,9 +183,13 @@ def _dropout(op: Any, *ops: Any) -> None:
         mask = op(torch.ones_like(input), p, True)
         return input.mul_(mask) if inplace else input * mask
 
+    @RULES.decomposes(op)
+    def native(input: Tensor, p: float, train: bool) -> Tensor:
+        return decomposition(input, p, train)
 
-_dropout(torch.dropout, F.dropout, torch.dropout)
-_dropout(torch.feature_dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.feature_dropout)
+
+_dropout(torch.dropout, F.dropout)
+_dropout(torch.feature_dropout, F.dropout1d, F.dropout2d, F.dropout3d)
 
 
 _SATURATION = -1.0507009873554805 * 1.6732632423543772  # of SELU, far below zero

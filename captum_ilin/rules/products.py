@@ -146,27 +146,32 @@ for _dims, _ops in enumerate(
         _convolution(_op, _dims)
 
 
-def _accumulated(op: Any, multiply: Any, *aliases: Any, inplace: tuple[Any, ...]) -> None:
+def _accumulated(
+    op: Any, multiply: Any, names: tuple[str, str], *aliases: Any, inplace: tuple[Any, ...]
+) -> None:
     """Register β·input + α·(first · second)."""
 
     @RULES.freezes(op, *aliases, inplace=inplace, mixes=True)
     def rule(
-        input: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1
+        input: Tensor, *factors: Tensor, beta: Any = 1, alpha: Any = 1, **named: Tensor
     ) -> Tensor:
+        first, second = (*factors, *(named[name] for name in names[len(factors) :]))
         return beta * input + alpha * product(multiply, first, second)
-
-
-_accumulated(torch.addmm, torch.mm, Tensor.addmm, inplace=(Tensor.addmm_,))
-_accumulated(torch.baddbmm, torch.bmm, Tensor.baddbmm, inplace=(Tensor.baddbmm_,))
-_accumulated(torch.addmv, torch.mv, Tensor.addmv, inplace=(Tensor.addmv_, torch.addmv_))
-_accumulated(torch.addr, torch.outer, Tensor.addr, inplace=(Tensor.addr_,))
 
 
 def _batch_sum(first: Tensor, second: Tensor) -> Tensor:
     return torch.bmm(first, second).sum(0)
 
 
-_accumulated(torch.addbmm, _batch_sum, Tensor.addbmm, inplace=(Tensor.addbmm_,))
+_MATRICES, _BATCHES = ("mat1", "mat2"), ("batch1", "batch2")  # the op's own names
+_accumulated(torch.addmm, torch.mm, _MATRICES, Tensor.addmm, inplace=(Tensor.addmm_,))
+_accumulated(torch.baddbmm, torch.bmm, _BATCHES, Tensor.baddbmm, inplace=(Tensor.baddbmm_,))
+_accumulated(
+    *(torch.addmv, torch.mv, ("mat", "vec"), Tensor.addmv),
+    inplace=(Tensor.addmv_, torch.addmv_),
+)
+_accumulated(torch.addr, torch.outer, ("vec1", "vec2"), Tensor.addr, inplace=(Tensor.addr_,))
+_accumulated(torch.addbmm, _batch_sum, _BATCHES, Tensor.addbmm, inplace=(Tensor.addbmm_,))
 
 
 @RULES.freezes(torch.addcmul, Tensor.addcmul, inplace=(Tensor.addcmul_,))
@@ -265,6 +270,11 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
 
 
 @RULES.freezes(torch.convolution, affine_in_first=True, mixes=True)
-def convolution(input: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any) -> Tensor:
-    result = product(lambda i, w: torch.convolution(i, w, None, *geometry), input, weight)
+def convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any, **named: Any
+) -> Tensor:
+    def plain(input: Tensor, weight: Tensor) -> Tensor:
+        return torch.convolution(input, weight, None, *geometry, **named)
+
+    result = product(plain, input, weight)
     return result if bias is None else result + bias.view(-1, *([1] * (input.dim() - 2)))
