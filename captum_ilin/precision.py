@@ -21,10 +21,24 @@ __all__ = ["in_double"]
 
 _NARROWER = frozenset({torch.float32, torch.float16, torch.bfloat16})
 _CASTS = frozenset({Tensor.float, Tensor.half, Tensor.bfloat16})
+_LIKE_ANOTHER = frozenset({Tensor.to, Tensor.type_as, Tensor.type})
+# What these make is of the default type, float32, unless they are told another.
+_OF_DEFAULT_TYPE = frozenset(
+    {
+        *(torch.zeros, torch.ones, torch.empty, torch.eye, torch.linspace, torch.logspace),
+        *(torch.rand, torch.randn, torch.bartlett_window, torch.blackman_window),
+        *(torch.hamming_window, torch.hann_window, torch.kaiser_window),
+    }
+)
+_OF_DEFAULT_TYPE_FROM_FLOATS = frozenset(
+    {torch.full, torch.arange, torch.range, torch.tensor, torch.as_tensor, torch.scalar_tensor}
+)
 
 
 def in_double(forward_func: Callable[..., Any]) -> Callable[..., Any]:
     """``forward_func`` with every request for a narrower floating-point type read as float64.
+
+    So is the type of new tensors that none is requested for, float32 by PyTorch's default.
 
     Args:
         forward_func: a model or function whose parameters and inputs are float64 already
@@ -63,11 +77,15 @@ class _Widening(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        kwargs = {name: _widened(value) for name, value in (kwargs or {}).items()}
         if func in _CASTS:
             func = Tensor.double
-        elif func in (Tensor.to, Tensor.type_as, Tensor.type):
+        elif func in _LIKE_ANOTHER:
             args = (*args[:1], *map(_like_double, args[1:]))
-        return func(*map(_widened, args), **{k: _widened(v) for k, v in (kwargs or {}).items()})
+            kwargs = {name: _like_double(value) for name, value in kwargs.items()}
+        elif kwargs.get("dtype") is None and _makes_default_type(func, args, kwargs):
+            kwargs["dtype"] = torch.float64
+        return func(*map(_widened, args), **kwargs)
 
 
 def _widened(value: Any) -> Any:
@@ -77,3 +95,16 @@ def _widened(value: Any) -> Any:
 def _like_double(other: Any) -> Any:
     """What ``x.to(other)`` is asked for: a tensor stands for its type and device."""
     return other.double() if isinstance(other, Tensor) and other.dtype in _NARROWER else other
+
+
+def _makes_default_type(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call without a type makes a tensor of the default one."""
+    if func in _OF_DEFAULT_TYPE:
+        return True
+    return func in _OF_DEFAULT_TYPE_FROM_FLOATS and _has_float([args, list(kwargs.values())])
+
+
+def _has_float(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_float, value))
+    return isinstance(value, float)
