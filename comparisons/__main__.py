@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     language.add_argument("--against", help="token (sentence) that is subtracted")
     language.add_argument("--out", type=Path, help="folder (default: results/language)")
+    zoo = commands.add_parser("zoo", help="certify the zoo's architectures; writes its page")
+    zoo.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
+    zoo.add_argument("--out", type=Path, default=Path("docs/zoo.md"), help="the page")
     commands.add_parser("list", help="models and methods")
     commands.add_parser("train", help="train the digits networks again")
     return parser
@@ -127,6 +130,18 @@ def _language(options: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     return 0
 
 
+def _zoo(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from rich.console import Console
+
+    from comparisons.zoo import ARCHITECTURES
+    from comparisons.zoo.page import write_page
+
+    known = {architecture.name: architecture for architecture in ARCHITECTURES}
+    names = _known(options.models, list(known), "model", parser)
+    write_page(options.out, [known[name] for name in names], Console())
+    return 0
+
+
 def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from comparisons.cost import NETWORKS
     from comparisons.language.command import LANGUAGE_MODELS
@@ -151,6 +166,7 @@ _COMMANDS = {
     "run": _run,
     "cost": _cost,
     "language": _language,
+    "zoo": _zoo,
     "list": _list,
     "train": _train,
     None: _run,
