@@ -23,9 +23,10 @@ NATIVE = [
 
 
 def _names(op: Any) -> set[str]:
-    """The argument names of all overloads of a native op."""
+    """The argument names of all overloads of a native op; of an overload, its own."""
     packet = getattr(torch.ops.aten, op_name(op).strip("_"), None)
     overloads = [] if packet is None else [getattr(packet, o) for o in packet.overloads()]
+    overloads = [op] if isinstance(op, torch._ops.OpOverload) else overloads
     return {a.name for overload in overloads for a in overload._schema.arguments[1:]}
 
 
