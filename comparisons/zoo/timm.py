@@ -37,6 +37,7 @@ TRANSFORMERS = (
     _classifier("eva02_tiny_patch14_224", 56, **VIT_56),
     _classifier("aimv2_large_patch14_224", 56, **VIT_56),
     _classifier("samvit_base_patch16", **VIT_64),
+    _classifier("naflexvit_base_patch16_gap", **VIT),
     _classifier("test_vit_relpos", img_size=64),
     _classifier("cait_xxs24_224", **VIT_64),
     _classifier("xcit_nano_12_p16_224", **VIT_64),
