@@ -57,8 +57,7 @@ def attention_in_full(
     """The same from matmul, softmax and matmul."""
     if enable_gqa:
         key, value = _repeated(key, query), _repeated(value, query)
-    scores = query @ key.transpose(-2, -1) * scale_of(query, scale)
-    pattern = masked(scores, attn_mask, is_causal).softmax(-1)
+    pattern = _pattern(query, key, attn_mask, is_causal, scale)
     return F.dropout(pattern, dropout_p) @ value
 
 
@@ -140,7 +139,17 @@ def _pattern(
     scale: float | None,
 ) -> Tensor:
     scores = (query * scale_of(query, scale)) @ key.transpose(-2, -1)
-    return masked(scores, attn_mask, is_causal).softmax(-1)
+    if attn_mask is None:
+        return masked(scores, None, is_causal).softmax(-1)
+    blind = _is_blind(attn_mask)
+    scores = masked(scores, attn_mask, is_causal).masked_fill(blind, 0.0)
+    return scores.softmax(-1).masked_fill(blind, 0.0)
+
+
+def _is_blind(attn_mask: Tensor) -> Tensor:
+    """Which queries may look nowhere: the op gives them zero, where softmax has 0/0."""
+    allowed = attn_mask if attn_mask.dtype == torch.bool else attn_mask != -torch.inf
+    return ~allowed.any(-1, keepdim=True)
 
 
 def scale_of(query: Tensor, scale: float | None) -> float:
