@@ -122,5 +122,6 @@ def _flat_weight(affine_map: Any) -> Tensor:
 
 
 def _assert_close(got: Tensor, wanted: Tensor, name: str) -> None:
+    got, wanted = got.detach(), wanted.detach()
     error = float((got - wanted).abs().max()) / max(1.0, float(wanted.abs().max()))
     assert error <= TOLERANCE, f"{name} differs from its definition by {error:.1e}"
