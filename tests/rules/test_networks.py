@@ -19,7 +19,7 @@ from tests.random_networks import LAYERS, TABLE, WIDTH, Step, network
 
 COUNT = os.environ.get("RANDOM_NETWORKS")
 AS_DRAWN = settings(
-    max_examples=int(COUNT or 150),
+    max_examples=int(COUNT or 200),
     derandomize=COUNT is None,
     deadline=None,
     database=None,
@@ -35,34 +35,60 @@ pytestmark = [
 ]
 
 
+# Where PyTorch's own derivative is no reference.
+UNDERIVED = {
+    "hardsigmoid": "its 1/6 is rounded to float32",
+    "hardsigmoid_": "its 1/6 is rounded to float32",
+    "polar": "wrong for a negative modulus",
+    "nextafter_": "a write that autograd does not see",
+    **dict.fromkeys(
+        ("native_channel_shuffle", "__rmod__", "heaviside_", "floor_divide_", "__ifloordiv__"),
+        "not implemented",
+    ),
+}
+
+
 def _points(seed: int, in_halves: bool) -> Tensor:
-    """Random inputs; rounded to halves they meet ties and zeros."""
+    """Two random rows; or one rounded to halves, which meets ties and zeros.
+
+    One row, for rounding breaks ties one way in a batch and another way alone.
+    """
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(2, WIDTH, generator=generator, dtype=torch.float64)
-    return (2 * x).round() / 2 if in_halves else x
+    return (2 * x[:1]).round() / 2 if in_halves else x
 
 
 def check(steps: list[Step], x: Tensor) -> None:
     """Every law under both tables, the Jacobian, and nothing touched."""
     forward = network(steps)
-    plain = x.clone().requires_grad_()
-    value = network(steps, differentiable=True)(plain)
-    jacobian = _jacobian(value, plain)
-    assume(torch.isfinite(value).all() and torch.isfinite(jacobian).all())
+    assume(torch.isfinite(forward(x)).all())
+    jacobian = None
+    if not any(step.name in UNDERIVED for step in steps):
+        jacobian = _jacobian(steps, x)
+        assume(torch.isfinite(jacobian).all())
+        assume(len(x) == 1 or _is_within_a_region(steps, x, jacobian))
     with untouched(forward, x):
         for table in (DEFAULT_RULES, TANGENT_RULES):
             affine_map = linearize(forward, x, rules=table, strict=True)
             check_affine_map(affine_map)
-    weight = affine_map.weight()
-    error = float((weight - jacobian).abs().max())
-    assert error <= 1e-11 * float(jacobian.abs().max()), f"the Jacobian differs by {error:.1e}"
+    if jacobian is not None:
+        error = float((affine_map.weight() - jacobian).abs().max())
+        size = float(jacobian.abs().max())
+        assert error <= 1e-11 * size, f"the Jacobian of {size:.1e} differs by {error:.1e}"
 
 
-def _jacobian(value: Tensor, x: Tensor) -> Tensor:
-    rows = [
-        torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in value.unbind(1)
-    ]
+def _jacobian(steps: list[Step], x: Tensor) -> Tensor:
+    """PyTorch's own, (batch, outputs, features)."""
+    x = x.clone().requires_grad_()
+    outputs = network(steps, differentiable=True)(x).unbind(1)
+    rows = [torch.autograd.grad(y.sum(), x, retain_graph=True)[0] for y in outputs]
     return torch.stack(rows, 1)
+
+
+def _is_within_a_region(steps: list[Step], x: Tensor, jacobian: Tensor) -> bool:
+    """Whether the Jacobian a little further is almost the same: x is at no kink."""
+    further = _jacobian(steps, x + 1e-9 * torch.ones_like(x))
+    return bool((further - jacobian).abs().max() <= 1e-4 * jacobian.abs().max())
 
 
 @AS_DRAWN
