@@ -295,10 +295,14 @@ class _Pull(torch.autograd.Function):
         ctx: Any, graph: LocalGraph, share: float, *vectors: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         ctx.graph, ctx.share = graph, share
+        ctx.is_given = [vector is not None for vector in vectors]
         ctx.set_materialize_grads(False)
         return tuple(None if p is None else p * share for p in graph.vjp(vectors))
 
     @staticmethod
     def backward(ctx: Any, *steps: Tensor | None) -> tuple[Any, ...]:
-        moves = ctx.graph.jvp(steps)
-        return None, None, *(None if move is None else move * ctx.share for move in moves)
+        moves = [
+            move * ctx.share if is_given and move is not None else None
+            for move, is_given in zip(ctx.graph.jvp(steps), ctx.is_given, strict=True)
+        ]
+        return None, None, *moves
