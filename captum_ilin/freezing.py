@@ -182,7 +182,7 @@ class Freezing(TorchFunctionMode):
     def _decompose(self, rule: Rule, arguments: Arguments) -> Any:
         with self:
             result = rule.function(*arguments.args, **arguments.kwargs)
-        if rule.rank is not None:
+        if isinstance(rule.rank, int):
             self._mark(result, rule.rank)
         return result
 
@@ -190,13 +190,13 @@ class Freezing(TorchFunctionMode):
         """Run the rule, note the constant it adds, and mark its result as active."""
         if arguments.only_first and rule.alone is not None:
             rule = rule.alone
+        rank = rule.rank_of_result(arguments.ranks, arguments.args, arguments.kwargs)
         constant = rule.kind is Kind.LINEAR or not torch.is_grad_enabled()
         quiet = constant and not rule.inplace
         if self.ledger is None or quiet:
             result = rule.function(*arguments.args, **arguments.kwargs)
         else:
             result = self.ledger.run(rule, arguments, self._locator.path())
-        rank = rule.rank_of_result(arguments.ranks)
         if rule.inplace or result is arguments.args[0]:
             self.activity.mark_written(arguments.args[0], rank)
         else:

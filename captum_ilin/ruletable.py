@@ -21,9 +21,10 @@ from captum_ilin.errors import DuplicateRuleError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Kind", "Op", "Rule", "RuleTable", "op_name"]
+__all__ = ["Kind", "Op", "Rank", "Rule", "RuleTable", "op_name"]
 
 Op = Callable[..., Any]
+Rank = int | Callable[..., int | None] | None
 _RuleFunction = TypeVar("_RuleFunction", bound=Op)
 
 
@@ -48,8 +49,8 @@ class Rule:
         function: has the op's signature; for kinds that run the op, the op itself.
         kind: what freezing does with it.
         name: the op's name in reports and ledgers.
-        rank: gate rank of the result; None passes on the lowest rank of the active
-            arguments.
+        rank: gate rank of the result, or a function of the op's arguments that tells it;
+            None passes on the lowest rank of the active arguments.
         inplace: the op writes its result into its first argument.
         mixes: the op sums features with weights, so that what an activation gated is a new
             feature afterwards: rank 1 becomes 0, while rank 2, a pattern, stays.
@@ -63,7 +64,7 @@ class Rule:
     function: Op
     kind: Kind = Kind.RULE
     name: str = ""
-    rank: int | None = None
+    rank: Rank = None
     inplace: bool = False
     plain: Op | None = None
     is_tangent: bool = False
@@ -71,10 +72,13 @@ class Rule:
     alone: Rule | None = None
     reason: str = ""
 
-    def rank_of_result(self, ranks: list[int]) -> int:
-        """Gate rank of the result, from those of the active arguments."""
-        if self.rank is not None:
-            return self.rank
+    def rank_of_result(
+        self, ranks: list[int], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> int:
+        """Gate rank of the result, from those of the active arguments; ask before a write."""
+        rank = self.rank(*args, **kwargs) if callable(self.rank) else self.rank
+        if rank is not None:
+            return rank
         lowest = min(ranks)
         return 0 if self.mixes and lowest == 1 else lowest
 
@@ -149,7 +153,7 @@ class RuleTable(Mapping[Op, Rule]):
         self,
         *ops: Op,
         inplace: tuple[Op, ...] = (),
-        rank: int | None = None,
+        rank: Rank = None,
         is_tangent: bool = False,
         mixes: bool = False,
         affine_in_first: bool = False,
@@ -160,8 +164,9 @@ class RuleTable(Mapping[Op, Rule]):
             ops: the op's identities, e.g. ``torch.relu, Tensor.relu, F.relu``.
             inplace (tuple, optional): identities that write into their first argument; the
                 rule itself is out of place.
-            rank (int, optional): gate rank of the result (2, 1 or 0). Default: the lowest
-                rank of the active arguments.
+            rank (optional): gate rank of the result (2, 1 or 0), or a function of the op's
+                arguments that returns it. Default: None, the lowest rank of the active
+                arguments.
             is_tangent (bool, optional): the rule's slope is the op's own Jacobian, so
                 ``TANGENT_RULES`` keeps it. Default: False
             mixes (bool, optional): the op sums features with weights, as a linear layer
@@ -190,7 +195,7 @@ class RuleTable(Mapping[Op, Rule]):
         return register
 
     def writes(
-        self, *ops: Op, plain: Op, rank: int | None = None, is_tangent: bool = False
+        self, *ops: Op, plain: Op, rank: Rank = None, is_tangent: bool = False
     ) -> Callable[[_RuleFunction], _RuleFunction]:
         """Register a rule that itself writes its result into its first argument."""
 

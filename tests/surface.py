@@ -155,12 +155,19 @@ def _plain(table: RuleTable) -> dict[str, list[Any]]:
 
 def _rows(table: RuleTable, known: dict[Any, list[str]]) -> Iterator[str]:
     """One row for all ops that one rule serves in one way."""
-    groups: dict[tuple[str, int | None], list[Any]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for op, rule in table.items():
         if CLASSES[rule.kind] == "rule":
-            groups[_how(rule), rule.rank].append(op)
+            groups[_how(rule), _rank(rule)].append(op)
     for (how, rank), ops in groups.items():
-        yield f"| {_listed(ops, known)} | {how} | {'–' if rank is None else rank} |"
+        yield f"| {_listed(ops, known)} | {how} | {rank} |"
+
+
+def _rank(rule: Rule) -> str:
+    """The gate rank of the result; a function of the arguments says in words what it gives."""
+    if callable(rule.rank):
+        return (rule.rank.__doc__ or "").strip().rstrip(".")
+    return "–" if rule.rank is None else str(rule.rank)
 
 
 def _how(rule: Rule) -> str:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from captum_ilin.activity import is_active
 from captum_ilin.holding import hold
 from captum_ilin.rules.primitives import quotient
 from captum_ilin.rules.spellings import functions
@@ -146,9 +147,19 @@ def square(input: Tensor) -> Tensor:
     return input * hold(input)
 
 
+def _rank_of_power(input: Any, exponent: Any) -> int | None:
+    """2 for negative powers and for 2^z, 1 for roots, – for the others."""
+    if not isinstance(exponent, (int, float)):
+        return None if is_active(input) else 2
+    if 0 < exponent < 1:
+        return 1
+    return 2 if exponent < 0 else None
+
+
 @RULES.freezes(
     *(torch.pow, Tensor.pow, Tensor.__pow__, torch.float_power, Tensor.float_power),
     inplace=(Tensor.pow_, Tensor.__ipow__, Tensor.float_power_),
+    rank=_rank_of_power,
 )
 def pow(input: Any, exponent: Any) -> Tensor:
     """A constant power of at least one: secant z^(p−1) · z. Any other: tangent."""
@@ -161,7 +172,7 @@ def _is_secant_power(input: Any, exponent: Any) -> bool:
     return isinstance(exponent, (int, float)) and exponent >= 1 and isinstance(input, Tensor)
 
 
-@RULES.freezes(Tensor.__rpow__)
+@RULES.freezes(Tensor.__rpow__, rank=2)
 def rpow(input: Tensor, other: Any) -> Tensor:
     """other ** input: tangent."""
     return tangent(torch.pow, other, input)

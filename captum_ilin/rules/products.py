@@ -191,10 +191,16 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     return input + split(torch.mul, end - input, weight, flowing=[0, 1])
 
 
+def _rank_of_quotient(input: Any, other: Any, **rounding: Any) -> int | None:
+    """2 for 1/b, – for a/b."""
+    return 2 if is_active(other) and not is_active(input) else None
+
+
 @RULES.freezes(
     *(torch.div, Tensor.div, torch.divide, Tensor.divide),
     *(torch.true_divide, Tensor.true_divide, Tensor.__truediv__, Tensor.__div__),
     inplace=(Tensor.div_, Tensor.divide_, Tensor.true_divide_, Tensor.__itruediv__),
+    rank=_rank_of_quotient,
 )
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """a/b, an active denominator held unless it is the only active one or a gate ties."""
@@ -244,7 +250,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return (first * second).sum(dim)
 
 
-@RULES.freezes(Tensor.__rdiv__)
+@RULES.freezes(Tensor.__rdiv__, rank=2)
 def rdiv(input: Tensor, other: Any) -> Tensor:
     return div(other, input)
 

@@ -42,25 +42,13 @@ def _gelu_tanh(z: Tensor) -> Tensor:
 GATES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "GLU": (torch.sigmoid, _sigmoid),
     "SwiGLU": (F.silu, lambda z: z * _sigmoid(z)),
-    "SwiGLU by hand": (lambda z: z * torch.sigmoid(z), lambda z: z * _sigmoid(z)),
-    "SwiGLU by exp": (lambda z: z / (1 + torch.exp(-z)), lambda z: z * _sigmoid(z)),
     "GEGLU": (F.gelu, _gelu),
     "GEGLU tanh": (lambda z: F.gelu(z, approximate="tanh"), _gelu_tanh),
-    "GEGLU by erf": (lambda z: z * 0.5 * (1.0 + torch.erf(z / math.sqrt(2))), _gelu),
-    "GEGLU by tanh": (
-        lambda z: (
-            0.5
-            * z
-            * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * torch.pow(z, 3))))
-        ),
-        _gelu_tanh,
-    ),
-    "quick GELU": (lambda z: z * torch.sigmoid(1.702 * z), lambda z: z * _sigmoid(1.702 * z)),
     "ReGLU": (F.relu, lambda z: z * (z > 0)),
     "squared ReLU": (lambda z: F.relu(z).square(), lambda z: (z * (z > 0)) ** 2),
     "tanh": (torch.tanh, lambda z: (z.exp() - (-z).exp()) / (z.exp() + (-z).exp())),
     "softplus": (F.softplus, lambda z: (1 + z.exp()).log()),
-    "hardsigmoid": (F.hardsigmoid, lambda z: ((z + 3) / 6).clamp(0, 1)),
+    "hardsigmoid": (lambda z: F.relu6(z + 3) / 6, lambda z: ((z + 3) / 6).clamp(0, 1)),
 }
 
 
