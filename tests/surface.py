@@ -19,7 +19,7 @@ from torch.overrides import get_ignored_functions, get_overridable_functions
 
 import captum_ilin.rules
 from captum_ilin import DEFAULT_RULES, Kind, Rule, tangent
-from captum_ilin.rules import attention
+from captum_ilin.rules import attention, recurrent
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import piecewise
 
@@ -48,7 +48,10 @@ CLASSES = {
     Kind.REFUSED: "refused",
     Kind.UNREGISTERED: "no rule",
 }
-OURS = {attention.mixed_values: "attention, once its pattern is held"}
+OURS = {
+    attention.mixed_values: "attention, once its pattern is held",
+    recurrent.gated: "a recurrent cell's gate times what it gates",
+}
 
 
 def families() -> Iterator[tuple[str, RuleTable]]:

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
+from captum_ilin.holding import hold
 from captum_ilin.ruletable import Kind, RuleTable
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "gated"]
 
 RULES = RuleTable()
 RULES.runs(Kind.LINEAR, torch._VF._pack_padded_sequence)
@@ -26,6 +28,24 @@ RULES.runs(Kind.AFFINE, torch._VF._pad_packed_sequence)
 
 State = list[Tensor]  # [h], or [h, c]
 Cell = Callable[..., State]
+
+
+def gated(gate: Tensor, value: Tensor) -> Tensor:
+    """gate · value as an op of its own."""
+    if not has_torch_function((gate, value)):
+        return gate * value
+    result: Tensor = handle_torch_function(gated, (gate, value), gate, value)
+    return result
+
+
+@RULES.freezes(gated)
+def held_gate(gate: Tensor, value: Tensor) -> Tensor:
+    """The gate held, beside a constant value too.
+
+    Whether a row's initial state is constant depends, in a packed sequence, on the other
+    rows; its gates are held in any company.
+    """
+    return hold(gate) * value
 
 
 @RULES.decomposes(torch.lstm_cell)
@@ -116,8 +136,8 @@ def _lstm_step(
     h, c = state
     gates = F.linear(x, w_ih, b_ih) + F.linear(h, w_hh, b_hh)
     i, f, g, o = gates.chunk(4, -1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    h = o.sigmoid() * c.tanh()
+    c = gated(f.sigmoid(), c) + gated(i.sigmoid(), g.tanh())
+    h = gated(o.sigmoid(), c.tanh())
     return [h if w_hr is None else F.linear(h, w_hr), c]
 
 
@@ -133,9 +153,8 @@ def _gru_step(
     (h,) = state
     x_r, x_z, x_n = F.linear(x, w_ih, b_ih).chunk(3, -1)
     h_r, h_z, h_n = F.linear(h, w_hh, b_hh).chunk(3, -1)
-    n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
-    z = torch.sigmoid(x_z + h_z)
-    return [n + z * (h - n)]
+    n = torch.tanh(x_n + gated(torch.sigmoid(x_r + h_r), h_n))
+    return [n + gated(torch.sigmoid(x_z + h_z), h - n)]
 
 
 def _rnn_step(

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from captum_ilin.rules.attention import mixed_values
+from captum_ilin.rules.recurrent import gated
 from tests.rules import references as ref
 from tests.rules.cases import active, case, values
 
@@ -250,3 +251,14 @@ case(
     lambda: (QUERY, KEY, active(2, 3, 4), None, False, None, False),
     ref.held(lambda free, _: pattern(QUERY, KEY, False) @ free),
 )
+
+
+def gate_held(flat: ref.Flat) -> ref.Map:
+    gate, value = (t.detach() for t in flat.active)
+    slope = torch.cat([torch.zeros(len(value), len(gate)), torch.diag(gate)], 1)
+    return slope.double(), torch.zeros(len(value), dtype=torch.float64)
+
+
+case((gated,), lambda: (active(3), active(3)), gate_held)
+case((gated,), lambda: (active(3), values(3)), lambda flat: ref.constant(flat))
+case((gated,), lambda: (values(3), active(3)), ref.affine)
