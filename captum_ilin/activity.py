@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch.autograd.graph import Node
 
@@ -45,7 +45,7 @@ class Activity:
     """
 
     def __init__(self) -> None:
-        self._key = object()
+        self._key, self._origin = object(), object()
         self.foreign: list[Tensor] = []
         self._adopted: set[tuple[Node, int]] = set()
         self.said: set[str] = set()
@@ -55,6 +55,22 @@ class Activity:
         node = value.grad_fn
         if node is not None:
             _marks(node)[self._key] = rank
+
+    def set_origin(self, value: Tensor, origin: Node | None) -> None:
+        """Note that ``value`` was made element by element from the value of ``origin``."""
+        if value.grad_fn is not None and origin is not None:
+            _marks(value.grad_fn)[self._origin] = origin
+
+    def common_origin(self, values: Sequence[Any]) -> Node | None:
+        """The one value that all active ``values`` were made from, element by element."""
+        origin: Node | None = None
+        for value in values:
+            if isinstance(value, Tensor) and self.rank(value) is not None:
+                found = _marks(value.grad_fn).get(self._origin, value.grad_fn)
+                if origin is not None and found is not origin:
+                    return None
+                origin = found
+        return origin
 
     def mark_written(self, value: Tensor, rank: int = 0) -> None:
         """Mark ``value``, which was written to, and with it the tensor it is a view of."""
@@ -130,7 +146,7 @@ class Activity:
         return list(seen), ranks
 
 
-def _marks(node: Node) -> dict[object, int]:
+def _marks(node: Any) -> dict[object, Any]:
     """The node's own dict, which autograd keeps for notes like ours."""
     marks: Any = node.metadata  # typed as a method, but a property
     return marks

@@ -31,6 +31,8 @@ from captum_ilin.tangent import tangent, written_tangent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from torch.autograd.graph import Node
+
     from captum_ilin.ledger import Ledger
 
 __all__ = ["Freezing"]
@@ -190,7 +192,7 @@ class Freezing(TorchFunctionMode):
         """Run the rule, note the constant it adds, and mark its result as active."""
         if arguments.only_first and rule.alone is not None:
             rule = rule.alone
-        rank = rule.rank_of_result(arguments.ranks, arguments.args, arguments.kwargs)
+        rank, origin = self._ranked(rule, arguments)
         constant = rule.kind is Kind.LINEAR or not torch.is_grad_enabled()
         quiet = constant and not rule.inplace
         if self.ledger is None or quiet:
@@ -201,7 +203,20 @@ class Freezing(TorchFunctionMode):
             self.activity.mark_written(arguments.args[0], rank)
         else:
             self._mark(result, rank)
+            if origin is not None:
+                self.activity.set_origin(result, origin)
         return result
+
+    def _ranked(self, rule: Rule, arguments: Arguments) -> tuple[int, Node | None]:
+        """Gate rank of the result, and the one value it is made from element by element."""
+        rank = rule.rank_of_result(arguments.ranks, arguments.args, arguments.kwargs)
+        if not rule.is_elementwise:
+            return rank, None
+        values = (*arguments.args, *arguments.kwargs.values())
+        origin = self.activity.common_origin(values)
+        if origin is not None and rule.kind is Kind.RULE:
+            rank = max(rank, min(1, max(arguments.ranks)))  # z · φ(z)/z, written out
+        return rank, origin
 
     def _mark(self, result: Any, rank: int) -> None:
         if isinstance(result, Tensor):

@@ -54,6 +54,9 @@ class Rule:
         inplace: the op writes its result into its first argument.
         mixes: the op sums features with weights, so that what an activation gated is a new
             feature afterwards: rank 1 becomes 0, while rank 2, a pattern, stays.
+        is_elementwise: each element of the result comes from the same element of the active
+            arguments. A product of factors that were all made from one value so is an
+            activation written out, z · φ(z)/z, and has the rank of one.
         alone: the rule for a call whose first argument is the only active one: the op is
             affine in it, and runs as it is.
         plain: the out-of-place op with the same value.
@@ -69,6 +72,7 @@ class Rule:
     plain: Op | None = None
     is_tangent: bool = False
     mixes: bool = False
+    is_elementwise: bool = False
     alone: Rule | None = None
     reason: str = ""
 
@@ -157,6 +161,7 @@ class RuleTable(Mapping[Op, Rule]):
         is_tangent: bool = False,
         mixes: bool = False,
         affine_in_first: bool = False,
+        is_elementwise: bool = False,
     ) -> Callable[[_RuleFunction], _RuleFunction]:
         """Register the decorated rule for ``ops``, all aliases of one op.
 
@@ -173,6 +178,8 @@ class RuleTable(Mapping[Op, Rule]):
                 does, which ends the gate rank of an activation. Default: False
             affine_in_first (bool, optional): where the first argument alone is active, the
                 op runs as it is. Default: False
+            is_elementwise (bool, optional): each element of the result comes from the same
+                element of the active arguments. Default: False
 
         Raises:
             DuplicateRuleError: an op has a rule in this table already.
@@ -181,7 +188,15 @@ class RuleTable(Mapping[Op, Rule]):
 
         def register(function: _RuleFunction) -> _RuleFunction:
             name = op_name(ops[0])
-            rule = Rule(function, Kind.RULE, name, rank, False, ops[0], is_tangent, mixes)
+            rule = Rule(
+                function,
+                name=name,
+                rank=rank,
+                plain=ops[0],
+                is_tangent=is_tangent,
+                mixes=mixes,
+                is_elementwise=is_elementwise,
+            )
             for op in ops:
                 alone = replace(rule, function=op, kind=Kind.AFFINE)
                 self._add((op,), replace(rule, alone=alone) if affine_in_first else rule)
@@ -224,10 +239,12 @@ class RuleTable(Mapping[Op, Rule]):
         *ops: Op,
         inplace: tuple[Op, ...] = (),
         rank: int | None = None,
+        is_elementwise: bool = False,
     ) -> None:
         """Register ``ops`` to be run as they are, for one of the kinds that run the op."""
         for op in ops:
-            self._add((op,), Rule(op, kind, op_name(op), rank))
+            rule = Rule(op, kind, op_name(op), rank, is_elementwise=is_elementwise)
+            self._add((op,), rule)
         for op in inplace:
             self._add((op,), Rule(op, kind, op_name(op), rank, inplace=True))
 

@@ -81,7 +81,6 @@ RULES.runs(
     *(torch._C._nn.adaptive_avg_pool2d, torch._C._nn.adaptive_avg_pool3d),
     *(F.interpolate, F.upsample, F.upsample_nearest, F.upsample_bilinear),
     # signs
-    *(torch.neg, Tensor.neg, torch.negative, Tensor.negative),
     *spellings("rad2deg", "deg2rad"),
     *(torch.positive, Tensor.positive),
     inplace=(
@@ -94,10 +93,19 @@ RULES.runs(
 )
 
 RULES.runs(
+    Kind.LINEAR,
+    *(torch.neg, Tensor.neg, torch.negative, Tensor.negative),
+    is_elementwise=True,
+)
+RULES.runs(
     Kind.AFFINE,
     *(torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__),
     *(torch.sub, Tensor.sub, torch.subtract, Tensor.subtract, Tensor.__sub__),
     *(torch.rsub, Tensor.__rsub__),
+    is_elementwise=True,
+)
+RULES.runs(
+    Kind.AFFINE,
     *(torch.cat, torch.concat, torch.concatenate, torch.stack, torch.hstack),
     *(torch.vstack, torch.row_stack, torch.dstack, torch.column_stack, torch.block_diag),
     *(torch.where, Tensor.where, torch.masked_fill, Tensor.masked_fill),

@@ -29,12 +29,16 @@ __all__ = ["RULES"]
 
 RULES = RuleTable()
 _nn = torch._C._nn
+_GATES_BY_ELEMENT = (  # what hand-written activations are made of, beside the secants
+    *(torch.sigmoid, torch.exp, torch.exp2, torch.rsqrt, torch.reciprocal, torch.sqrt),
+    *(torch.log, _nn.softplus, _nn.log_sigmoid),
+)
 
 
 def _secant(gate: Callable[..., Tensor], *ops: Op, inplace: tuple[Op, ...] = ()) -> None:
     """Register ops φ(z) = gate(z) · z."""
 
-    @RULES.freezes(*ops, rank=1)
+    @RULES.freezes(*ops, rank=1, is_elementwise=True)
     def rule(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return input * hold(gate, input, *args, **kwargs)
 
@@ -45,7 +49,14 @@ def _secant(gate: Callable[..., Tensor], *ops: Op, inplace: tuple[Op, ...] = ())
 
 def _tangent(op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int = 1) -> None:
     """Register op and its aliases with their first-order Taylor expansion."""
-    register = RULES.freezes(op, *aliases, inplace=inplace, rank=rank, is_tangent=True)
+    register = RULES.freezes(
+        op,
+        *aliases,
+        inplace=inplace,
+        rank=rank,
+        is_tangent=True,
+        is_elementwise=op in _GATES_BY_ELEMENT,
+    )
     register(partial(tangent, op))
 
 
@@ -141,7 +152,11 @@ def _square_gate(input: Tensor) -> Tensor:
     return input
 
 
-@RULES.freezes(torch.square, Tensor.square, inplace=(torch.square_, Tensor.square_))
+@RULES.freezes(
+    *(torch.square, Tensor.square),
+    inplace=(torch.square_, Tensor.square_),
+    is_elementwise=True,
+)
 def square(input: Tensor) -> Tensor:
     """z² = z0 · z: the even split of z · z, and the secant."""
     return input * hold(input)
@@ -160,6 +175,7 @@ def _rank_of_power(input: Any, exponent: Any) -> int | None:
     *(torch.pow, Tensor.pow, Tensor.__pow__, torch.float_power, Tensor.float_power),
     inplace=(Tensor.pow_, Tensor.__ipow__, Tensor.float_power_),
     rank=_rank_of_power,
+    is_elementwise=True,
 )
 def pow(input: Any, exponent: Any) -> Tensor:
     """A constant power of at least one: secant z^(p−1) · z. Any other: tangent."""
@@ -172,7 +188,7 @@ def _is_secant_power(input: Any, exponent: Any) -> bool:
     return isinstance(exponent, (int, float)) and exponent >= 1 and isinstance(input, Tensor)
 
 
-@RULES.freezes(Tensor.__rpow__, rank=2)
+@RULES.freezes(Tensor.__rpow__, rank=2, is_elementwise=True)
 def rpow(input: Tensor, other: Any) -> Tensor:
     """other ** input: tangent."""
     return tangent(torch.pow, other, input)

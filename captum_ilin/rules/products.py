@@ -29,6 +29,7 @@ RULES = RuleTable()
     *(Tensor.__mul__, Tensor.__rmul__),
     inplace=(Tensor.mul_, Tensor.multiply_, Tensor.__imul__),
     affine_in_first=True,
+    is_elementwise=True,
 )
 def mul(input: Any, other: Any) -> Tensor:
     return product(torch.mul, input, other)
@@ -201,6 +202,7 @@ def _rank_of_quotient(input: Any, other: Any, **rounding: Any) -> int | None:
     *(torch.true_divide, Tensor.true_divide, Tensor.__truediv__, Tensor.__div__),
     inplace=(Tensor.div_, Tensor.divide_, Tensor.true_divide_, Tensor.__itruediv__),
     rank=_rank_of_quotient,
+    is_elementwise=True,
 )
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """a/b, an active denominator held unless it is the only active one or a gate ties."""

@@ -44,6 +44,18 @@ GATES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] 
     "SwiGLU": (F.silu, lambda z: z * _sigmoid(z)),
     "GEGLU": (F.gelu, _gelu),
     "GEGLU tanh": (lambda z: F.gelu(z, approximate="tanh"), _gelu_tanh),
+    "SwiGLU by hand": (lambda z: z * torch.sigmoid(z), lambda z: z * _sigmoid(z)),
+    "SwiGLU by exp": (lambda z: z / (1 + torch.exp(-z)), lambda z: z * _sigmoid(z)),
+    "GEGLU by erf": (lambda z: z * 0.5 * (1.0 + torch.erf(z / math.sqrt(2))), _gelu),
+    "GEGLU by tanh": (
+        lambda z: (
+            0.5
+            * z
+            * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * torch.pow(z, 3))))
+        ),
+        _gelu_tanh,
+    ),
+    "quick GELU": (lambda z: z * torch.sigmoid(1.702 * z), lambda z: z * _sigmoid(1.702 * z)),
     "ReGLU": (F.relu, lambda z: z * (z > 0)),
     "squared ReLU": (lambda z: F.relu(z).square(), lambda z: (z * (z > 0)) ** 2),
     "tanh": (torch.tanh, lambda z: (z.exp() - (-z).exp()) / (z.exp() + (-z).exp())),
@@ -62,6 +74,20 @@ def test_the_gate_is_held(name: str) -> None:
     def definition(x: Pair) -> Pair:
         held = defined(x.point @ GATE)
         return x.map(lambda x: (held * (x @ UP)) @ DOWN)
+
+    assert_defined(forward, definition, _tokens())
+
+
+def test_a_gate_from_elsewhere_makes_no_activation() -> None:
+    """x · σ(y) is a value that a gate let through: in a product it shares evenly."""
+
+    def forward(x: Tensor) -> Tensor:
+        return ((x @ UP) * torch.sigmoid(x @ GATE)) * (x @ GATE) @ DOWN
+
+    def definition(x: Pair) -> Pair:
+        held = _sigmoid(x.point @ GATE)
+        value = x.map(lambda x: (x @ UP) * held)
+        return value.split(x.map(lambda x: x @ GATE), torch.mul).map(lambda y: y @ DOWN)
 
     assert_defined(forward, definition, _tokens())
 

@@ -209,3 +209,13 @@ def test_one_mask_for_all_heads_and_rows_is_independent_of_them() -> None:
     check_affine_map(
         linearize(lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=mask[:1]), x)
     )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="flex_attention has a derivative there")
+def test_flex_attention_refuses_on_the_cpu() -> None:
+    """It has no derivative there; PyTorch's own message says so."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    x = torch.randn(1, 1, 4, 8)
+    with pytest.raises(NotImplementedError, match="does not support backward on CPU"):
+        linearize(lambda x: flex_attention(x, x, x), x)
