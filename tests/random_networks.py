@@ -111,12 +111,16 @@ def _routed(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _branch(a: Tensor, b: Tensor) -> Tensor:
-    """Each row on its own: Python decides."""
+    """Each row on its own: Python decides.
+
+    Clearly, for rounding may decide a tie one way in a batch and another way alone; and with
+    one gate rank, 0, whichever way, for a rank is a property of all rows.
+    """
     rows = [
-        x.relu() + y if x.sum() > y.sum() + 0.01 else x * y - x
+        x.relu() + y if x.sum() > y.sum() + 0.01 else y.relu() * 0.5 - x.relu()
         for x, y in zip(a, b, strict=True)
     ]
-    return torch.stack(rows)
+    return torch.stack(rows) @ _constant(9, WIDTH, WIDTH)
 
 
 def _complex(value: Tensor) -> Tensor:
