@@ -105,9 +105,9 @@ def by_one_hot(x: Tensor, normalized: bool = True) -> Tensor:
     weights, chosen = _routed(tokens, normalized)
     dispatch = F.one_hot(chosen, EXPERTS).to(x.dtype)  # (tokens, rank, experts)
     combine = (dispatch * weights.unsqueeze(-1)).sum(1)
-    seen = torch.einsum("te,td->etd", dispatch.sum(1), tokens)
+    seen = torch.einsum("ne,nw->enw", dispatch.sum(1), tokens)
     mixed = torch.bmm(F.relu(torch.bmm(seen, IN)), OUT)
-    return torch.einsum("te,etd->td", combine, mixed).view_as(x)
+    return torch.einsum("ne,enw->nw", combine, mixed).view_as(x)
 
 
 def by_sorting(x: Tensor, normalized: bool = True) -> Tensor:
