@@ -106,6 +106,7 @@ RULES.runs(
     *spellings("__rxor__", "__ixor__", "__lshift__", "__rlshift__", "__ilshift__"),
     *spellings("__rshift__", "__rrshift__", "__irshift__", "__nonzero__", "__long__"),
     *spellings("__complex__", "__array_wrap__", "__dlpack__", "_is_all_true", "_is_any_true"),
+    *functions("_VF", "_nested_tensor_from_mask_left_aligned"),  # it asks about the mask
     *spellings("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
     *spellings("bitwise_left_shift", "bitwise_right_shift", "gcd", "lcm"),
     *spellings("isin", "isreal", "unique_consecutive", "unique_dim", "unravel_index"),

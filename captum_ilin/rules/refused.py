@@ -80,7 +80,6 @@ RULES.refuses(
     *functions("_VF", "_nested_from_padded", "_nested_from_padded_and_nested_example"),
     *functions("_VF", "_nested_from_padded_tensor", "_nested_get_values"),
     *functions("_VF", "_nested_get_values_copy", "_nested_tensor_from_mask"),
-    *functions("_VF", "_nested_tensor_from_mask_left_aligned"),
     *functions("_VF", "_nested_tensor_from_tensor_list", "_nested_tensor_softmax_with_shape"),
     *functions("_VF", "_nested_view_from_buffer", "_nested_view_from_buffer_copy"),
     *functions("_VF", "_nested_view_from_jagged", "_nested_view_from_jagged_copy"),
