@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -145,12 +145,47 @@ class _Write:
     def __init__(self, arguments: Arguments) -> None:
         target: Tensor = arguments.args[0]
         self.base = target if target._base is None else target._base
-        offset = target.storage_offset() - self.base.storage_offset()
-        self._geometry = target.size(), target.stride(), offset
+        self._part = _Part.of(target, self.base)
         self._before = None if self.base.requires_grad else self.base.detach().clone()
 
     def blank(self) -> tuple[Tensor, Tensor]:
         """The constant of the memory before the write, and the part that is written."""
         before = self._before
         memory = torch.zeros_like(self.base) if before is None else before.clone()
-        return memory, memory.as_strided(*self._geometry)
+        return memory, self._part.view(memory)
+
+
+class _Part(NamedTuple):
+    """How a view lies in its base's memory, counted in the view's own numbers.
+
+    A view may take one complex number as two real ones, or two real ones as one complex.
+    """
+
+    size: torch.Size
+    stride: tuple[int, ...]
+    offset: int
+    is_complex: bool
+    is_conjugate: bool
+    is_negative: bool
+
+    @classmethod
+    def of(cls, target: Tensor, base: Tensor) -> _Part:
+        start = base.storage_offset() * base.element_size() // target.element_size()
+        return cls(
+            target.size(),
+            target.stride(),
+            target.storage_offset() - start,
+            target.is_complex(),
+            target.is_conj(),
+            target.is_neg(),
+        )
+
+    def view(self, memory: Tensor) -> Tensor:
+        """The part of ``memory``, laid out as the base is."""
+        if self.is_complex and not memory.is_complex():
+            memory = torch.view_as_complex(memory.as_strided((memory.numel() // 2, 2), (2, 1)))
+        elif memory.is_complex() and not self.is_complex:
+            memory = torch.view_as_real(memory)
+        part = memory.as_strided(self.size, self.stride, self.offset)
+        part = part.conj() if self.is_conjugate else part
+        return torch._neg_view(part) if self.is_negative else part
