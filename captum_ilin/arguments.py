@@ -95,6 +95,11 @@ class Arguments:
         self.replace(lambda tensor: tensor.clone() if tensor.is_inference() else tensor)
         self.args = (*kept, *self.args[len(kept) :])
 
+    @property
+    def first(self) -> Any:
+        """The first positional argument, None where all are named."""
+        return self.args[0] if self.args else None
+
     def replace(self, function: Callable[[Tensor], Tensor]) -> None:
         """Replace every tensor among the arguments by ``function`` of it."""
         self.args, self.kwargs = mapped((self.args, self.kwargs), function)

@@ -82,14 +82,24 @@ def plain_forward(
 ) -> Tensor:
     """F at the operating point, unfrozen, with gradients on so that no fused path is taken.
 
-    With gradients off where PyTorch can take none, as beside inference tensors.
+    With gradients off where PyTorch has no gradient, as of ``out=`` or beside inference tensors.
     """
     with gradients_on(), buffers_kept(forward_func):
+        points = [leaf.clone() for leaf in leaves]
         try:
-            outputs: Tensor = forward_func(*(leaf.clone() for leaf in leaves), *constants)
+            outputs: Tensor = forward_func(*points, *constants)
         except RuntimeError as error:
-            if "Inference tensors cannot be saved for backward" not in str(error):
+            if not _has_no_derivative(error):
                 raise
             with torch.no_grad():
                 outputs = forward_func(*(leaf.clone() for leaf in leaves), *constants)
     return outputs
+
+
+def _has_no_derivative(error: RuntimeError) -> bool:
+    said = (
+        "don't support automatic differentiation",
+        "derivative for",
+        "Inference tensors cannot be saved for backward",
+    )
+    return any(words in str(error) for words in said)

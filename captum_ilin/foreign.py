@@ -132,6 +132,8 @@ class ForeignValues:
                 "it is not known any more. Return a new tensor instead."
             )
         if len(known) < len(points) or not known:
+            if value._is_view() or "CopySlices" in _name(value):
+                raise NotExactError(_UNSEEN_WRITE)
             raise NotExactError(
                 f"What went into {_name(value)} is not known, because no torch op was seen to "
                 "use it: a scripted function or traced module, a function in C++, a transform "
@@ -179,3 +181,9 @@ _RECOMPUTES = (
 
 def _name(value: Tensor) -> str:
     return "a custom function" if value.grad_fn is None else value.grad_fn.name()
+
+
+_UNSEEN_WRITE = (
+    "Part of a value was overwritten and no torch op was seen to do it, as by `z.real = part`, "
+    "so the constant that entered there is not known. Write `z.real.copy_(part)` instead."
+)

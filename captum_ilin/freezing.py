@@ -22,6 +22,7 @@ from captum_ilin.casting import NO_AUTOCAST, autocast_now
 from captum_ilin.dispatched import writes_unseen
 from captum_ilin.errors import RefusedOpError, UnregisteredOpError, refused, without_rule
 from captum_ilin.foreign import ForeignValues, is_checkpointing
+from captum_ilin.hidden import HiddenWrites
 from captum_ilin.holding import is_replaying
 from captum_ilin.location import Locator, Site
 from captum_ilin.modes import gradients_on, running_eagerly
@@ -74,6 +75,7 @@ class Freezing(TorchFunctionMode):
         self.dtypes: set[torch.dtype] = set()
         self.autocast = NO_AUTOCAST
         self._foreign = ForeignValues()
+        self._hidden = HiddenWrites()
         self._locator = Locator()
 
     @contextmanager
@@ -136,6 +138,8 @@ class Freezing(TorchFunctionMode):
             if not torch.is_grad_enabled():
                 self._foreign.note_used(Arguments(self.activity, args, kwargs).active())
             return func(*args, **kwargs)
+        if kwargs.get("out") is not None:
+            return self._write_out(func, args, kwargs)
         arguments = Arguments(self.activity, args, kwargs)
         if self.activity.foreign:
             self._freeze_foreign()
@@ -146,7 +150,11 @@ class Freezing(TorchFunctionMode):
         if _transform() is not None:
             self._check_transforms(func, arguments)
         if not arguments.ranks:
+            if rule is not None and rule.inplace and self._hidden.is_reachable(args[0]):
+                self._hidden.note_write(args[0], Site(self._locator.path(), rule.name))
             return func(*args, **kwargs)
+        if self._hidden.written:
+            self._hidden.check(arguments.active())
         written = rule is not None and rule.inplace
         if arguments.inference:
             arguments.without_inference(written=written)
@@ -164,7 +172,12 @@ class Freezing(TorchFunctionMode):
             rule = self._tangent_of(func) if rule is None else self._settled(func, rule)
         elif rule.kind is Kind.CONSTANT:
             args, kwargs = arguments.detached()
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            self._hidden.note_aliases(result, arguments.first)
+            return result
+        if rule.inplace and not torch.is_grad_enabled():
+            self._hidden.note_write(arguments.args[0], Site(self._locator.path(), rule.name))
+            return func(*arguments.args, **arguments.kwargs)
         return self._freeze(func, rule, arguments)
 
     def _settled(self, func: Op, rule: Rule) -> Rule:
@@ -180,6 +193,17 @@ class Freezing(TorchFunctionMode):
             raise RefusedOpError(
                 refused(Site(self._locator.path(), op_name(func)), _INSIDE_A_TRANSFORM)
             )
+
+    def _write_out(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``out=``, which autograd refuses: the op's result, written there."""
+        outputs = kwargs["out"]
+        with self:
+            results = op(*args, **{name: kwargs[name] for name in kwargs if name != "out"})
+            for output, result in zip(tensors(outputs), tensors(results), strict=True):
+                if output.numel() == 0:
+                    output.resize_(result.shape)
+                output.copy_(result)
+        return outputs
 
     def _decompose(self, rule: Rule, arguments: Arguments) -> Any:
         with self:
@@ -199,12 +223,14 @@ class Freezing(TorchFunctionMode):
             result = rule.function(*arguments.args, **arguments.kwargs)
         else:
             result = self.ledger.run(rule, arguments, self._locator.path())
-        if rule.inplace or result is arguments.args[0]:
+        if rule.inplace or result is arguments.first:
             self.activity.mark_written(arguments.args[0], rank)
         else:
             self._mark(result, rank)
             if origin is not None:
                 self.activity.set_origin(result, origin)
+        if not torch.is_grad_enabled():
+            self._hidden.note_aliases(result, arguments.first)
         return result
 
     def _ranked(self, rule: Rule, arguments: Arguments) -> tuple[int, Node | None]:
@@ -231,8 +257,9 @@ class Freezing(TorchFunctionMode):
 
         A constant output may require gradients, because of the parameters it was made from.
         """
-        for output in tensors(outputs):
-            self.activity.rank(output)
+        active = [v for v in tensors(outputs) if self.activity.rank(v) is not None]
+        if self._hidden.written:
+            self._hidden.check(active)
         self._freeze_foreign()
         return self._finished(outputs) if isinstance(outputs, Tensor) else outputs
 

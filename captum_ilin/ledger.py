@@ -174,7 +174,7 @@ class _Part(NamedTuple):
         return cls(
             target.size(),
             target.stride(),
-            target.storage_offset() - start,
+            int(target.storage_offset() - start),
             target.is_complex(),
             target.is_conj(),
             target.is_neg(),

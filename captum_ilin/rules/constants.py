@@ -45,7 +45,8 @@ for _name, _property in _properties():
         RULES.runs(Kind.CONSTANT, _property.__get__)
     else:
         RULES.runs(Kind.INERT, _property.__get__)
-    RULES.runs(Kind.INERT, _property.__set__)
+    if _name not in _DETACHED:
+        RULES.runs(Kind.INERT, _property.__set__)
 
 RULES.runs(
     Kind.INERT,

@@ -57,6 +57,7 @@ RULES.refuses(
     *functions("_VF", "_propagate_xla_data", "_remove_batch_dim", "_resize_output_"),
     *functions("_VF", "_sobol_engine_ff_", "_sobol_engine_initialize_state_"),
     *functions("_VF", "_sobol_engine_scramble_", "_unpack_dual"),
+    vars(torch._C.TensorBase)["data"].__set__,
 )
 RULES.refuses(
     "it differentiates inside the forward function, and the derivative of a frozen network "
