@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from captum_ilin.activity import is_active
 from captum_ilin.errors import TrainingModeWarning
 from captum_ilin.holding import hold
 from captum_ilin.rules.spellings import functions, spellings, writings
@@ -113,7 +114,7 @@ RULES.runs(
     *(F.pad, torch.constant_pad_nd, torch.meshgrid, torch.cartesian_prod),
     *(torch.index_add, Tensor.index_add, torch.index_copy, Tensor.index_copy),
     *(torch.index_fill, Tensor.index_fill, torch.index_put, Tensor.index_put),
-    *(torch.scatter, Tensor.scatter, torch.scatter_add, Tensor.scatter_add),
+    *(torch.scatter_add, Tensor.scatter_add),
     *(torch.slice_scatter, Tensor.slice_scatter, torch.select_scatter),
     *(Tensor.select_scatter, torch.diagonal_scatter, Tensor.diagonal_scatter),
     *spellings("put", "fill"),
@@ -123,7 +124,7 @@ RULES.runs(
         *(Tensor.__setitem__, Tensor.copy_, Tensor.fill_, torch.fill_),
         *(Tensor.masked_fill_, Tensor.masked_scatter_, Tensor.index_add_),
         *(Tensor.index_copy_, Tensor.index_fill_, Tensor.index_put_, torch.index_put_),
-        *(Tensor.scatter_, Tensor.scatter_add_, Tensor.fill_diagonal_, Tensor.put_),
+        *(Tensor.scatter_add_, Tensor.fill_diagonal_, Tensor.put_),
     ),
 )
 
@@ -165,8 +166,8 @@ def grid_sample(
     padding_mode: str = "zeros",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """Sampling positions held."""
-    return F.grid_sample(input, hold(grid), mode, padding_mode, align_corners)
+    """Sampling positions held; of a constant image, where they alone are active, tangent."""
+    return _sampled(F.grid_sample, input, grid, mode, padding_mode, align_corners)
 
 
 for _sampler in spellings("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"):
@@ -175,7 +176,13 @@ for _sampler in spellings("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"):
     def sampler(
         input: Tensor, grid: Tensor, *modes: Any, _op: Any = _sampler, **named: Any
     ) -> Tensor:
-        return _op(input, hold(grid), *modes, **named)
+        return _sampled(_op, input, grid, *modes, **named)
+
+
+def _sampled(op: Any, input: Tensor, grid: Tensor, *modes: Any, **named: Any) -> Tensor:
+    if hold(lambda: is_active(input)):
+        return op(input, hold(grid), *modes, **named)
+    return tangent(op, input, grid, *modes, **named)
 
 
 def _dropout(op: Any, *ops: Any) -> None:

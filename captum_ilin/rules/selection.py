@@ -160,6 +160,28 @@ def _reduction(op: Op, *ops: Op, inplace: tuple[Op, ...]) -> None:
 _reduction(*spellings("scatter_reduce"), inplace=writings("scatter_reduce"))
 _reduction(*spellings("index_reduce"), inplace=writings("index_reduce"))
 
+
+@RULES.freezes(torch.scatter, Tensor.scatter, inplace=(Tensor.scatter_,), is_tangent=True)
+def scatter(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:
+    """Values moved; with ``reduce``, which PyTorch has no gradient of, added or multiplied."""
+    source = value if src is None else src
+    if reduce is None:
+        return torch.scatter(input, dim, index, source)
+    if not isinstance(source, Tensor):
+        source = torch.full(index.shape, source, dtype=input.dtype, device=input.device)
+    if reduce == "add":
+        return torch.scatter_add(input, dim, index, source)
+    return tangent(torch.scatter_reduce, input, dim, index, source, "prod")
+
+
 # torch.nn.functional's spellings choose between an op and its in-place form.
 
 

@@ -16,6 +16,7 @@ from tests.rules import (
     cases_algebra,
     cases_exported,
     cases_kernels,
+    cases_layers,
     cases_pointwise,
     cases_products,
     cases_selection,
@@ -30,16 +31,9 @@ from tests.rules.cases import CASES, Case
 DRAWS = ("normal", "uniform", "random", "exponential", "geometric", "cauchy", "log_normal")
 DRAWS += ("bernoulli",)
 FAMILIES = (
-    *(
-        cases_kernels,
-        cases_algebra,
-        cases_exported,
-        cases_pointwise,
-        cases_products,
-        cases_selection,
-        cases_special,
-    ),
-    *(cases_spectral, cases_structural, cases_surface),
+    *(cases_kernels, cases_algebra, cases_exported, cases_layers, cases_pointwise),
+    *(cases_products, cases_selection, cases_special, cases_spectral, cases_structural),
+    cases_surface,
 )
 COVERED = (Kind.RULE, Kind.LINEAR, Kind.AFFINE, Kind.DECOMPOSITION)
 pytestmark = [
