@@ -247,7 +247,8 @@ def cumprod(input: Tensor, dim: int, **options: Any) -> Tensor:
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1/‖x1‖ · x2/‖x2‖, with norms of at least ε."""
     first, second = (
-        x / torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(eps) for x in (x1, x2)
+        x / torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp_min(eps)
+        for x in torch.broadcast_tensors(x1, x2)
     )
     return (first * second).sum(dim)
 
