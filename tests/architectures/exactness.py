@@ -18,6 +18,7 @@ from captum_ilin import (
     AffineMap,
     RuleTable,
     check_affine_map,
+    frozen,
     linearize,
 )
 from captum_ilin.certificate import fixed_random_like
@@ -37,10 +38,26 @@ def check_network(
     """Hold ``forward`` to everything above; its map under the default rules."""
     affine_map = assert_exact(forward, x)
     few = projected(forward)
+    few_map = linearize(few, x, strict=True)
     assert_jacobian(assert_exact(few, x, TANGENT_RULES))
     if piecewise:
-        assert_jacobian(linearize(few, x, strict=True))
+        assert_jacobian(few_map)
+    assert_same_unrecorded(few_map)
     return affine_map
+
+
+def assert_same_unrecorded(affine_map: AffineMap) -> None:
+    """Freezing without a ledger, as attributions do, takes other paths to the same weight."""
+    weight, leaf = affine_map.weight(), affine_map.leaves[0].detach().requires_grad_()
+    assert isinstance(weight, Tensor)
+    rules = affine_map.freezing.rules
+    outputs = frozen(affine_map.forward_func, rules=rules, strict=True)(leaf)
+    difference = (outputs.detach() - affine_map.outputs).abs().max()  # LAPACK may round anew
+    assert difference <= VALUE_ERROR * max(1.0, float(affine_map.outputs.abs().max()))
+    for number in range(outputs.shape[1]):
+        (slope,) = torch.autograd.grad(outputs[:, number].sum(), leaf, retain_graph=True)
+        scale = max(1.0, float(slope.abs().max()))
+        assert (slope - weight[:, number]).abs().max() <= TOLERANCE * scale
 
 
 def projected(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
