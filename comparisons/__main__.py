@@ -49,6 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--repeats", type=int, default=11, help="paired repeats (default: 11)")
     cost.add_argument("--size", type=int, default=224, help="image side (default: 224)")
     cost.add_argument("--batch", type=int, default=1, help="rows (default: 1)")
+    cost.add_argument(
+        "--scaling",
+        action="store_true",
+        help="growth with tokens, depth and batch instead, of ILIN and Saliency",
+    )
     cost.add_argument("--threads", type=int, help="PyTorch's threads (default: its own)")
     cost.add_argument("--out", type=Path, help="folder (default: results/cost-<time>)")
     language = commands.add_parser(
@@ -94,6 +99,8 @@ def _cost(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
     from comparisons.cost import NETWORKS, cost
 
+    if options.scaling:
+        return _scaling(options, parser)
     cost(
         options.out or _new_folder("cost"),
         _known(options.models, list(NETWORKS), "model", parser),
@@ -139,6 +146,21 @@ def _zoo(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     known = {architecture.name: architecture for architecture in ARCHITECTURES}
     names = _known(options.models, list(known), "model", parser)
     write_page(options.out, [known[name] for name in names], Console())
+    return 0
+
+
+def _scaling(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from rich.console import Console
+
+    from comparisons.scaling import NETWORKS, scaling
+
+    scaling(
+        options.out or _new_folder("scaling"),
+        _known(options.models, list(NETWORKS), "model", parser),
+        repeats=options.repeats,
+        threads=options.threads,
+        console=Console(),
+    )
     return 0
 
 

@@ -1,16 +1,11 @@
 """Paired timings and peak memory of attribution methods against Saliency.
 
-For each network the methods run in turn, in a new random order in every repeat, and each time
-is divided by Saliency's of the same repeat: what the machine does meanwhile cancels. Memory is
-the most that PyTorch's allocator held at once.
+Times are paired, see `pairs`. Memory is the most that PyTorch's allocator held at once.
 """
 
 from __future__ import annotations
 
-import random
 import statistics
-import time
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +18,7 @@ from comparisons.measurement import peak_bytes
 from comparisons.methods import METHODS
 from comparisons.models.decoder import Decoder
 from comparisons.models.vision import torchvision_models
+from comparisons.pairs import REFERENCE, call_of, interleaved, quartiles, ratios, seconds
 from comparisons.records import Records, provenance
 
 if TYPE_CHECKING:
@@ -34,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NETWORKS", "cost"]
 
-REFERENCE = "Saliency"
-SLOW = 5.0  # times Saliency: methods beyond it run in the first repeats only
-SLOW_REPEATS = 2
 TOKENS, WIDTH = 256, 384
 
 
@@ -117,68 +110,26 @@ def _paired(
     """Warm up and measure memory once, then time in interleaved repeats."""
     calls, peaks, errors = {}, {}, {}
     for method in METHODS.values():
-        call = _call(method.make(model), inputs)
+        call = call_of(method.make(model), inputs)
         try:
-            _seconds(call)
+            seconds(call)
             peaks[method.name] = peak_bytes(call)
             calls[method.name] = call
         except Exception as error:
             errors[method.name] = f"{type(error).__name__}: {error}"
         advance()
-    times = _interleaved(calls, repeats, advance)
+    times = interleaved(calls, repeats, advance)
     return [
         CostRecord(
             name,
             method,
             tuple(found for found in times.get(method, []) if found is not None),
-            tuple(_ratios(times.get(method, []), times[REFERENCE])),
+            tuple(ratios(times.get(method, []), times[REFERENCE])),
             peaks.get(method),
             errors.get(method),
         )
         for method in METHODS
     ]
-
-
-def _interleaved(
-    calls: dict[str, Callable[[], Any]], repeats: int, advance: Callable[[], None]
-) -> dict[str, list[float | None]]:
-    """Seconds of every method in every repeat; None where a slow one was left out."""
-    times: dict[str, list[float | None]] = {method: [] for method in calls}
-    order, shuffle = list(calls), random.Random(0)
-    for repeat in range(repeats):
-        shuffle.shuffle(order)
-        for method in order:
-            skip = repeat >= SLOW_REPEATS and _is_slow(times[method], times[REFERENCE])
-            times[method].append(None if skip else _seconds(calls[method]))
-            advance()
-    return times
-
-
-def _is_slow(times: list[float | None], reference: list[float | None]) -> bool:
-    ratios = _ratios(times, reference)
-    return bool(ratios) and statistics.median(ratios) > SLOW
-
-
-def _ratios(times: list[float | None], reference: list[float | None]) -> list[float]:
-    pairs = zip(times, reference, strict=False)
-    return [t / r for t, r in pairs if t is not None and r is not None]
-
-
-def _call(attribute: Any, inputs: Tensor) -> Callable[[], Any]:
-    baseline = torch.zeros_like(inputs)
-
-    def call() -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return attribute(inputs, 3, baseline)
-
-    return call
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 COLUMNS = ("method", "ms", "× Saliency", "quartiles", "MB", "× Saliency")
@@ -193,13 +144,11 @@ def _line(row: dict[str, Any], reference: dict[str, Any]) -> list[str]:
     if row["error"] is not None:
         kind = row["error"].partition(":")[0]  # the whole error is in the records
         return [row["method"], "failed", kind, *[""] * (len(COLUMNS) - 3)]
-    ratios = row["ratios"]
-    low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     return [
         row["method"],
         f"{1e3 * statistics.median(row['seconds']):.0f}",
-        f"{statistics.median(ratios):.2f}",
-        f"{low:.2f}–{high:.2f} ({len(ratios)})",
+        f"{statistics.median(row['ratios']):.2f}",
+        quartiles(row["ratios"]),
         f"{row['peak_bytes'] / 1e6:.0f}",
         f"{row['peak_bytes'] / reference['peak_bytes']:.2f}",
     ]

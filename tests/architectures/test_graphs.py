@@ -58,13 +58,13 @@ class SparseConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         messages = self.linear(x[0])
-        if self.layout == "coo":
+        if self.layout == "mm":
             return torch.sparse.mm(self.adjacency, messages).relu().unsqueeze(0)
         return (self.adjacency @ messages).relu().unsqueeze(0)
 
 
 @pytest.mark.filterwarnings("ignore:Sparse")  # in beta, and without invariant checks
-@pytest.mark.parametrize("layout", ["coo", "csr", "coo @"])
+@pytest.mark.parametrize("layout", ["mm", "csr", "matmul"])
 def test_sparse_adjacency(layout: str) -> None:
     check_network(SparseConvolution(layout).double(), nodes(), piecewise=True)
 

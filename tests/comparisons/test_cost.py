@@ -11,6 +11,7 @@ from rich.console import Console
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
 from comparisons import cost as costing
+from comparisons import pairs
 from comparisons.models.decoder import Decoder
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def test_cost_of_a_small_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_ratios_pair_times_of_the_same_repeat() -> None:
-    assert costing._ratios([2.0, None, 9.0], [1.0, 5.0, 3.0]) == [2.0, 3.0]
+    assert pairs.ratios([2.0, None, 9.0], [1.0, 5.0, 3.0]) == [2.0, 3.0]
 
 
 def test_slow_methods_are_left_out_after_two_repeats() -> None:
-    assert costing._is_slow([6.0, 7.0], [1.0, 1.0])
-    assert not costing._is_slow([2.0, 2.0], [1.0, 1.0])
+    assert pairs.is_slow([6.0, 7.0], [1.0, 1.0])
+    assert not pairs.is_slow([2.0, 2.0], [1.0, 1.0])
