@@ -126,7 +126,9 @@ def _point(
 ) -> ScalingRecord:
     """Warm up and measure memory once, then time in interleaved repeats."""
     torch.manual_seed(0)
-    model, inputs, tokens = NETWORKS[name](**{**BASE, axis: size})
+    sizes = BASE | {axis: size}
+    made = NETWORKS[name](sizes["tokens"], sizes["depth"], sizes["batch"])
+    model, inputs, tokens = made
     calls, peaks = {}, {}
     for method in (METHOD, REFERENCE):
         call = calls[method] = call_of(METHODS[method].make(model.eval()), inputs)
