@@ -7,7 +7,7 @@ then keeps its tangent.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 from captum_ilin.activity import is_active
 from captum_ilin.holding import hold
 from captum_ilin.ruletable import RuleTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["EXPLICIT", "RULES", "masked", "mixed_values", "scale_of"]
 
@@ -120,10 +123,13 @@ class _HeldPattern(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
         query, key, attn_mask = ctx.saved_tensors
-        with torch.no_grad():
-            pattern = _pattern(query, key, attn_mask, ctx.is_causal, ctx.scale)
-        pulled = pattern.transpose(-2, -1) @ vector
-        return None, None, pulled.sum_to_size(ctx.batch), None, None, None
+        blocks = _blocks(query, key, attn_mask, ctx.is_causal, ctx.scale)
+        pulled = vector.new_zeros(ctx.batch)
+        for rows, pattern in blocks:
+            part = pattern.transpose(-2, -1) @ vector[..., rows, :]
+            unseen = key.shape[-2] - part.shape[-2]
+            pulled = pulled + F.pad(part, (0, 0, 0, unseen)).sum_to_size(ctx.batch)
+        return None, None, pulled, None, None, None
 
 
 def _in_type_of(result: Tensor, part: Tensor | None) -> Tensor | None:
@@ -131,25 +137,43 @@ def _in_type_of(result: Tensor, part: Tensor | None) -> Tensor | None:
     return part.to(result.dtype) if part is not None and part.is_floating_point() else part
 
 
-def _pattern(
+BLOCK = 256  # queries whose pattern is in memory at once: memory is linear in tokens
+
+
+def _blocks(
     query: Tensor,
     key: Tensor,
     attn_mask: Tensor | None,
     is_causal: bool,
     scale: float | None,
-) -> Tensor:
-    scores = (query * scale_of(query, scale)) @ key.transpose(-2, -1)
-    if attn_mask is None:
-        return masked(scores, None, is_causal).softmax(-1)
-    blind = _is_blind(attn_mask)
-    scores = masked(scores, attn_mask, is_causal).masked_fill(blind, 0.0)
-    return scores.softmax(-1).masked_fill(blind, 0.0)
+) -> Iterator[tuple[slice, Tensor]]:
+    """The pattern in blocks of queries; a causal block ends at its last query's key."""
+    scaled, keys = query * scale_of(query, scale), key.transpose(-2, -1)
+    for start in range(0, query.shape[-2], BLOCK):
+        rows = slice(start, start + BLOCK)
+        seen = keys[..., : start + BLOCK] if is_causal else keys
+        with torch.no_grad():
+            mask = _rows_of(attn_mask, rows)
+            scores = masked(scaled[..., rows, :] @ seen, mask, False)
+            if is_causal:
+                later = torch.ones_like(scores, dtype=torch.bool).triu(start + 1)
+                scores = scores.masked_fill(later, -torch.inf)
+            pattern = scores.softmax(-1) if mask is None else _softmax(scores, mask)
+        yield rows, pattern
 
 
-def _is_blind(attn_mask: Tensor) -> Tensor:
-    """Which queries may look nowhere: the op gives them zero, where softmax has 0/0."""
+def _rows_of(attn_mask: Tensor | None, rows: slice) -> Tensor | None:
+    """The mask of these queries; one row, or none, is everyone's."""
+    if attn_mask is None or attn_mask.dim() < 2 or attn_mask.shape[-2] == 1:
+        return attn_mask
+    return attn_mask[..., rows, :]
+
+
+def _softmax(scores: Tensor, attn_mask: Tensor) -> Tensor:
+    """Of queries that may look nowhere zero, as the op gives them, not softmax's 0/0."""
     allowed = attn_mask if attn_mask.dtype == torch.bool else attn_mask != -torch.inf
-    return ~allowed.any(-1, keepdim=True)
+    blind = ~allowed.any(-1, keepdim=True)
+    return scores.masked_fill(blind, 0.0).softmax(-1).masked_fill(blind, 0.0)
 
 
 def scale_of(query: Tensor, scale: float | None) -> float:
