@@ -82,7 +82,7 @@ def plain_forward(
 ) -> Tensor:
     """F at the operating point, unfrozen, with gradients on so that no fused path is taken.
 
-    With gradients off where PyTorch has no gradient, as of ``out=`` or beside inference tensors.
+    With gradients off where PyTorch takes none, as of ``out=`` or beside inference tensors.
     """
     with gradients_on(), buffers_kept(forward_func):
         points = [leaf.clone() for leaf in leaves]
