@@ -206,7 +206,7 @@ def _decoder_layer(layer: Any, x: Pair, memory: Pair, mask: Tensor, activation: 
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: getattr(a, "__name__", a))
 def test_encoder_layer(activation: Any, norm_first: bool) -> None:
     layer = nn.TransformerEncoderLayer(
         WIDTH, HEADS, 6, activation=activation, batch_first=True, norm_first=norm_first
