@@ -137,6 +137,18 @@ def _in_type_of(result: Tensor, part: Tensor | None) -> Tensor | None:
     return part.to(result.dtype) if part is not None and part.is_floating_point() else part
 
 
+def _pattern(
+    query: Tensor,
+    key: Tensor,
+    attn_mask: Tensor | None,
+    is_causal: bool,
+    scale: float | None,
+) -> Tensor:
+    scores = (query * scale_of(query, scale)) @ key.transpose(-2, -1)
+    scores = masked(scores, attn_mask, is_causal)
+    return scores.softmax(-1) if attn_mask is None else _softmax(scores, attn_mask)
+
+
 BLOCK = 256  # queries whose pattern is in memory at once: memory is linear in tokens
 
 
