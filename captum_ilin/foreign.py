@@ -132,13 +132,12 @@ class ForeignValues:
                 "it is not known any more. Return a new tensor instead."
             )
         if len(known) < len(points) or not known:
-            if value._is_view() or "CopySlices" in _name(value):
-                raise NotExactError(_UNSEEN_WRITE)
             raise NotExactError(
                 f"What went into {_name(value)} is not known, because no torch op was seen to "
                 "use it: a scripted function or traced module, a function in C++, a transform "
-                "of torch.func, or work done in another thread. It cannot be frozen. Call the "
-                "Python code it was made from, in the same thread, or write it in torch ops."
+                "of torch.func, a write such as `z.real = part`, or work done in another "
+                "thread. It cannot be frozen. Call the Python code it was made from, in the "
+                "same thread, or write it in torch ops (`z.real.copy_(part)`)."
             )
         graph = ForeignGraph(value, sources, known)
         with torch.enable_grad():
@@ -181,9 +180,3 @@ _RECOMPUTES = (
 
 def _name(value: Tensor) -> str:
     return "a custom function" if value.grad_fn is None else value.grad_fn.name()
-
-
-_UNSEEN_WRITE = (
-    "Part of a value was overwritten and no torch op was seen to do it, as by `z.real = part`, "
-    "so the constant that entered there is not known. Write `z.real.copy_(part)` instead."
-)

@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -31,12 +32,13 @@ class Counted(nn.Module):
     def forward(self, *args: Any) -> Tensor:
         outputs: Tensor = self.model(*args)
         self.forwards += len(outputs)
-        if outputs.requires_grad:
-            outputs.register_hook(self._count_backward)
+        if outputs.grad_fn is not None:
+            outputs.grad_fn.register_prehook(partial(self._count_backward, len(outputs)))
         return outputs
 
-    def _count_backward(self, gradient: Tensor) -> None:
-        self.backwards += len(gradient)
+    def _count_backward(self, rows: int, gradients: Any) -> None:
+        """Called by the node: a frozen network leaves the hooks of tensors out."""
+        self.backwards += rows
 
 
 BUDGET = 2.0  # seconds after which a slow function is not repeated again

@@ -42,7 +42,10 @@ UNDERIVED = {
     "polar": "wrong for a negative modulus",
     "nextafter_": "a write that autograd does not see",
     **dict.fromkeys(
-        ("native_channel_shuffle", "__rmod__", "heaviside_", "floor_divide_", "__ifloordiv__"),
+        (
+            *("native_channel_shuffle", "__rmod__", "heaviside_", "floor_divide_"),
+            *("__ifloordiv__", "scatter", "scatter_"),
+        ),
         "not implemented",
     ),
 }
