@@ -18,7 +18,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.modules._functions import BackwardHookFunction
 
 from captum_ilin.errors import NotExactError, RefusedOpError, refused
-from captum_ilin.tangent import LocalGraph, attached
+from captum_ilin.localgraph import LocalGraph, attached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,10 +8,12 @@ Jacobian and b = F − J x0.
 from captum_ilin.rules import (
     algebra,
     attention,
+    batchnorm,
     constants,
     embeddings,
     exported,
     kernels,
+    layers,
     multihead,
     normalization,
     passthrough,
@@ -35,7 +37,9 @@ DEFAULT_RULES = (
     | embeddings.RULES
     | exported.RULES
     | products.RULES
+    | layers.RULES
     | normalization.RULES
+    | batchnorm.RULES
     | attention.RULES
     | multihead.RULES
     | recurrent.RULES
@@ -45,6 +49,6 @@ DEFAULT_RULES = (
     | kernels.RULES
     | refused.RULES
 ).named("DEFAULT_RULES")
-TANGENT_RULES = (
-    tangents_of(DEFAULT_RULES) | attention.EXPLICIT | normalization.EXPLICIT
-).named("TANGENT_RULES")
+TANGENT_RULES = (tangents_of(DEFAULT_RULES) | attention.EXPLICIT | batchnorm.EXPLICIT).named(
+    "TANGENT_RULES"
+)

@@ -1,7 +1,6 @@
 """Normalisation: scale statistics held, centring linear.
 
 y = (z − mean z) · rstd0 · weight + bias, with rstd0 = 1/√(var z0 + ε).
-Batch norm with running statistics is affine as it is.
 """
 
 from __future__ import annotations
@@ -13,24 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from captum_ilin.activity import is_active
-from captum_ilin.errors import TrainingModeWarning
 from captum_ilin.holding import hold, is_replaying
 from captum_ilin.rules.primitives import split
 from captum_ilin.rules.spellings import spellings, writings
 from captum_ilin.ruletable import RuleTable
-from captum_ilin.tangent import tangent
-from captum_ilin.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["EXPLICIT", "RULES"]
+__all__ = ["RULES", "by_channel", "standardized"]
 
 RULES = RuleTable()
-EXPLICIT = RuleTable()  # for tables that do not hold the statistics
 
 
-def _standardized(input: Tensor, dims: list[int], eps: float) -> Tensor:
+def standardized(input: Tensor, dims: list[int], eps: float) -> Tensor:
     """(z − mean z) · rstd0 over ``dims``."""
     return (input - input.mean(dims, keepdim=True)) * hold(_inverse_deviation, input, dims, eps)
 
@@ -62,7 +57,7 @@ def layer_norm(
     dims = _last(input, len(normalized_shape))
     if hold(lambda: is_active(input) and not (is_active(weight) or is_active(bias))):
         return _layer_norm_of_input(input, normalized_shape, weight, bias, eps, dims)
-    return _scaled(_standardized(input, dims, eps), weight, bias)
+    return _scaled(standardized(input, dims, eps), weight, bias)
 
 
 def _layer_norm_of_input(
@@ -150,7 +145,7 @@ def group_norm(
     scale = hold(_inverse_deviation, grouped, [2], eps)
     scale = scale.repeat_interleave(input.shape[1] // num_groups, 1)
     scale = scale.view(*input.shape[:2], *[1] * (input.dim() - 2))
-    return _by_channel(centred * scale, weight, bias)  # no view: the model may write to it
+    return by_channel(centred * scale, weight, bias)  # no view: the model may write to it
 
 
 @RULES.freezes(torch.group_norm)
@@ -165,107 +160,12 @@ def torch_group_norm(
     return group_norm(input, num_groups, weight, bias, eps)
 
 
-def _by_channel(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+def by_channel(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     shape = (-1,) + (1,) * (input.dim() - 2)
     return _scaled(
         input,
         None if weight is None else weight.view(shape),
         None if bias is None else bias.view(shape),
-    )
-
-
-@RULES.freezes(F.instance_norm)
-def instance_norm(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Instance norm (Ulyanov et al. 2016); running statistics are read, never updated."""
-    if not use_input_stats:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
-    return _by_channel(_standardized(input, _last(input, input.dim() - 2), eps), weight, bias)
-
-
-@RULES.freezes(F.batch_norm)
-def batch_norm(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Batch norm (Ioffe & Szegedy 2015); running statistics are read, never updated."""
-    if not training:
-        cudnn = torch.backends.cudnn.enabled
-        return torch.batch_norm(
-            input, weight, bias, running_mean, running_var, False, momentum, eps, cudnn
-        )
-    _warn_of_batch_statistics()
-    dims = [dim for dim in range(input.dim()) if dim != 1]
-    return _by_channel(_standardized(input, dims, eps), weight, bias)
-
-
-def _warn_of_batch_statistics() -> None:
-    if not is_replaying():
-        warn(
-            TrainingModeWarning,
-            "batch_norm ran in training mode: its statistics come from this batch, so each "
-            "row's map depends on the other rows. Call model.eval() first.",
-        )
-
-
-@EXPLICIT.freezes(F.batch_norm)
-def batch_norm_tangent(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """The tangent of batch norm; running statistics are read, never updated."""
-    if training:
-        _warn_of_batch_statistics()
-        running_mean = running_var = None
-    return tangent(
-        F.batch_norm, input, running_mean, running_var, weight, bias, training, momentum, eps
-    )
-
-
-@EXPLICIT.freezes(F.instance_norm)
-def instance_norm_tangent(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """The tangent of instance norm; running statistics are read, never updated."""
-    if use_input_stats:
-        running_mean = running_var = None
-    return tangent(
-        F.instance_norm,
-        input,
-        running_mean,
-        running_var,
-        weight,
-        bias,
-        use_input_stats,
-        momentum,
-        eps,
     )
 
 
@@ -303,35 +203,3 @@ def _renorm_scale(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     dims = [other for other in range(input.dim()) if other != dim % input.dim()]
     norm = torch.linalg.vector_norm(input, p, dims, keepdim=True)
     return torch.where(norm > maxnorm, maxnorm / (norm + 1e-7), torch.ones_like(norm))
-
-
-@RULES.freezes(torch.batch_norm)
-def torch_batch_norm(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    cudnn_enabled: bool,
-) -> Tensor:
-    return batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-
-
-@RULES.freezes(torch.instance_norm)
-def torch_instance_norm(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    use_input_stats: bool,
-    momentum: float,
-    eps: float,
-    cudnn_enabled: bool,
-) -> Tensor:
-    return instance_norm(
-        input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
-    )

@@ -99,54 +99,6 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     return product(lambda *factors: torch.einsum(equation, *factors), *factors)
 
 
-@RULES.freezes(F.bilinear, mixes=True, affine_in_first=True)
-def bilinear(
-    input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> Tensor:
-    def plain(input1: Tensor, input2: Tensor, weight: Tensor) -> Tensor:
-        return F.bilinear(input1, input2, weight)
-
-    result = product(plain, input1, input2, weight)
-    return result if bias is None else result + bias
-
-
-@RULES.freezes(F.linear, mixes=True, affine_in_first=True)
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    if is_active_factor(weight):
-        result = product(F.linear, input, weight)
-        return result if bias is None else result + bias
-    return F.linear(input, weight, bias)
-
-
-def is_active_factor(weight: Any) -> bool:
-    """Whether a weight is active; the answer is kept for replay."""
-    active: bool = hold(lambda: is_active(weight))
-    return active
-
-
-def _convolution(op: Any, dims: int) -> None:
-    @RULES.freezes(op, mixes=True, affine_in_first=True)
-    def rule(
-        input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
-    ) -> Tensor:
-        if not is_active_factor(weight):
-            return op(input, weight, bias, *args, **kwargs)
-        result = product(lambda i, w: op(i, w, None, *args, **kwargs), input, weight)
-        return result if bias is None else result + bias.view(-1, *([1] * dims))
-
-
-for _dims, _ops in enumerate(
-    (
-        (F.conv1d, F.conv_transpose1d),
-        (F.conv2d, F.conv_transpose2d),
-        (F.conv3d, F.conv_transpose3d),
-    ),
-    start=1,
-):
-    for _op in _ops:
-        _convolution(_op, _dims)
-
-
 def _accumulated(
     op: Any, multiply: Any, names: tuple[str, str], *aliases: Any, inplace: tuple[Any, ...]
 ) -> None:
@@ -187,9 +139,9 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 
 @RULES.freezes(torch.lerp, Tensor.lerp, inplace=(Tensor.lerp_,))
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    if not (is_active_factor(weight) and hold(lambda: is_active(input) or is_active(end))):
-        return torch.lerp(input, end, weight)
-    return input + split(torch.mul, end - input, weight, flowing=[0, 1])
+    if hold(lambda: is_active(weight) and (is_active(input) or is_active(end))):
+        return input + split(torch.mul, end - input, weight, flowing=[0, 1])
+    return torch.lerp(input, end, weight)
 
 
 def _rank_of_quotient(input: Any, other: Any, **rounding: Any) -> int | None:
@@ -270,20 +222,3 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     if hold(lambda: is_active(input)):
         return torch.ldexp(input, hold(other))
     return tangent(torch.ldexp, input, other)
-
-
-@RULES.freezes(torch.conv_tbc, affine_in_first=True, mixes=True)
-def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
-    none = torch.zeros_like(bias)
-    return product(lambda i, w: torch.conv_tbc(i, w, none, pad), input, weight) + bias
-
-
-@RULES.freezes(torch.convolution, affine_in_first=True, mixes=True)
-def convolution(
-    input: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any, **named: Any
-) -> Tensor:
-    def plain(input: Tensor, weight: Tensor) -> Tensor:
-        return torch.convolution(input, weight, None, *geometry, **named)
-
-    result = product(plain, input, weight)
-    return result if bias is None else result + bias.view(-1, *([1] * (input.dim() - 2)))
