@@ -51,9 +51,10 @@ from captum_ilin.laws import check_affine_map, check_rule
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
 from captum_ilin.precision import in_double
+from captum_ilin.rule import Kind, Rule
 from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
 from captum_ilin.rules.primitives import product, secant
-from captum_ilin.ruletable import Kind, Rule, RuleTable
+from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
 
 __all__ = [

@@ -12,13 +12,13 @@ from captum_ilin.arguments import mapped, tensors
 from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
 from captum_ilin.location import Site
-from captum_ilin.ruletable import Kind
+from captum_ilin.rule import Kind
 from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
     from captum_ilin.affine import AffineMap
     from captum_ilin.arguments import Arguments
-    from captum_ilin.ruletable import Op, Rule
+    from captum_ilin.rule import Op, Rule
 
 __all__ = ["WatchingFinite", "first_inexact_op"]
 

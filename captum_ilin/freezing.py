@@ -26,7 +26,7 @@ from captum_ilin.hidden import HiddenWrites
 from captum_ilin.holding import is_replaying
 from captum_ilin.location import Locator, Site
 from captum_ilin.modes import gradients_on, running_eagerly
-from captum_ilin.ruletable import Kind, Op, Rule, RuleTable, op_name
+from captum_ilin.rule import Kind, Op, Rule, op_name
 from captum_ilin.tangent import tangent, written_tangent
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from torch.autograd.graph import Node
 
     from captum_ilin.ledger import Ledger
+    from captum_ilin.ruletable import RuleTable
 
 __all__ = ["Freezing"]
 

@@ -29,8 +29,8 @@ from captum_ilin.certificate import (
 from captum_ilin.errors import LawError
 from captum_ilin.linearization import linearize
 from captum_ilin.modes import gradients_on
+from captum_ilin.rule import op_name
 from captum_ilin.rules import DEFAULT_RULES
-from captum_ilin.ruletable import op_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from captum_ilin.arguments import Arguments
-    from captum_ilin.ruletable import Rule
+    from captum_ilin.rule import Rule
 
 __all__ = ["Entry", "Ledger"]
 

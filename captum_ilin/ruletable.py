@@ -1,90 +1,28 @@
 """``RuleTable``: which op is frozen how.
 
-A rule is a function with the op's own signature that returns the op's value and is affine in
-its active arguments. A table maps ops, by identity, to rules. Tables are values: ``|`` makes
-a new one, in which the right-hand side wins.
+A table maps ops, by identity, to rules. Tables are values: ``|`` makes a new one, in which the
+right-hand side wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from torch.overrides import resolve_name
-
 from captum_ilin.activity import copied
-from captum_ilin.dispatched import dispatched_name, identity, is_dispatched, spelled, writes
+from captum_ilin.dispatched import identity, is_dispatched, spelled, writes
 from captum_ilin.errors import DuplicateRuleError
+from captum_ilin.rule import Kind, Op, Rule, op_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Kind", "Op", "Rank", "Rule", "RuleTable", "op_name"]
+    from captum_ilin.rule import Rank
 
-Op = Callable[..., Any]
-Rank = int | Callable[..., int | None] | None
+__all__ = ["RuleTable"]
+
 _RuleFunction = TypeVar("_RuleFunction", bound=Op)
-
-
-class Kind(Enum):
-    """What freezing does with an op that has an active argument."""
-
-    INERT = "run it: it reads shape or metadata, never a value"
-    CONSTANT = "run it on detached values: its result has no slope"
-    LINEAR = "run it: on its piece it is linear in its active arguments, without a constant"
-    AFFINE = "run it: it is affine in its active arguments"
-    RULE = "run the rule: same value, affine"
-    DECOMPOSITION = "run its definition in simpler ops, each of them frozen"
-    UNREGISTERED = "take its tangent and report it: no default is settled"
-    REFUSED = "raise: no exact map, or no derivative, exists through it"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How one op is frozen.
-
-    Attributes:
-        function: has the op's signature; for kinds that run the op, the op itself.
-        kind: what freezing does with it.
-        name: the op's name in reports and ledgers.
-        rank: gate rank of the result, or a function of the op's arguments that tells it;
-            None passes on the lowest rank of the active arguments.
-        inplace: the op writes its result into its first argument.
-        mixes: the op sums features with weights, so that what an activation gated is a new
-            feature afterwards: rank 1 becomes 0, while rank 2, a pattern, stays.
-        is_elementwise: each element of the result comes from the same element of the active
-            arguments. A product of factors that were all made from one value so is an
-            activation written out, z · φ(z)/z, and has the rank of one.
-        alone: the rule for a call whose first argument is the only active one: the op is
-            affine in it, and runs as it is.
-        plain: the out-of-place op with the same value.
-        is_tangent: the rule's slope is the op's own Jacobian.
-        reason: why the op is refused, or left without a rule.
-    """
-
-    function: Op
-    kind: Kind = Kind.RULE
-    name: str = ""
-    rank: Rank = None
-    inplace: bool = False
-    plain: Op | None = None
-    is_tangent: bool = False
-    mixes: bool = False
-    is_elementwise: bool = False
-    alone: Rule | None = None
-    reason: str = ""
-
-    def rank_of_result(
-        self, ranks: list[int], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> int:
-        """Gate rank of the result, from those of the active arguments; ask before a write."""
-        rank = self.rank(*args, **kwargs) if callable(self.rank) else self.rank
-        if rank is not None:
-            return rank
-        lowest = min(ranks)
-        return 0 if self.mixes and lowest == 1 else lowest
 
 
 class RuleTable(Mapping[Op, Rule]):
@@ -124,8 +62,8 @@ class RuleTable(Mapping[Op, Rule]):
         return rule
 
     def _find_dispatched(self, op: Op) -> Rule | None:
-        packet = getattr(op, "overloadpacket", None)
-        rule = self._rules.get(op) or self._rules.get(packet)  # type: ignore[arg-type]
+        packet: Any = getattr(op, "overloadpacket", None)
+        rule = self._rules.get(op) or self._rules.get(packet)
         if rule is not None:
             return rule
         for spelling in spelled(op):
@@ -292,16 +230,3 @@ def _written(function: Op) -> Op:
         return input.copy_(function(copied(input), *args, **kwargs))
 
     return rule
-
-
-def op_name(op: Op) -> str:
-    """A readable name of an op, without its module: ``relu``, ``add_``, ``max_pool2d``."""
-    if is_dispatched(op):
-        return dispatched_name(op)
-    name = getattr(op, "__name__", None) or getattr(op, "__qualname__", str(op))
-    if name in ("__get__", "__set__"):  # a property's getter or setter
-        owner = op.__self__  # type: ignore[attr-defined]
-        return str(getattr(getattr(owner, "fget", owner), "__name__", owner))
-    if name == "fn":  # torch.nn.functional's boolean_dispatch hides the name
-        name = (resolve_name(op) or name).rsplit(".", 1)[-1]
-    return str(name)

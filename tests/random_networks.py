@@ -18,7 +18,7 @@ from torch import Tensor
 
 from captum_ilin import DEFAULT_RULES
 from captum_ilin.arguments import mapped, tensors
-from captum_ilin.ruletable import op_name
+from captum_ilin.rule import op_name
 from tests.rules.test_cases import PAIRS
 
 if TYPE_CHECKING:

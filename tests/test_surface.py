@@ -12,8 +12,8 @@ import torch
 
 import captum_ilin.rules
 from captum_ilin import DEFAULT_RULES, RefusedOpError, linearize
+from captum_ilin.rule import Kind, op_name
 from captum_ilin.rules import spellings
-from captum_ilin.ruletable import Kind, op_name
 from tests.surface import CLASSES, PAGE, families, names, page, surface
 
 if TYPE_CHECKING:

@@ -15,15 +15,16 @@ from torch import Tensor
 
 from captum_ilin.activity import is_active
 from captum_ilin.holding import hold
+from captum_ilin.rule import Kind
 from captum_ilin.rules.primitives import product
 from captum_ilin.rules.spellings import functions, spellings
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import linearized, tangent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from captum_ilin.ruletable import Op
+    from captum_ilin.rule import Op
 
 __all__ = ["RULES"]
 

@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from captum_ilin.holding import hold
+from captum_ilin.rule import Kind
 from captum_ilin.rules.spellings import functions, spellings, writings
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.ruletable import RuleTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from captum_ilin.ruletable import Op
+    from captum_ilin.rule import Op
 
 __all__ = ["RULES"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.rule import Kind
+from captum_ilin.ruletable import RuleTable
 
 __all__ = ["RULES"]
 

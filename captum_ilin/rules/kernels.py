@@ -7,8 +7,9 @@ and reported.
 
 from __future__ import annotations
 
+from captum_ilin.rule import Kind
 from captum_ilin.rules.spellings import functions, spellings, writings
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.ruletable import RuleTable
 
 __all__ = ["RULES"]
 

@@ -18,8 +18,9 @@ from torch.utils.hooks import RemovableHandle
 from captum_ilin.activity import is_active
 from captum_ilin.errors import TrainingModeWarning
 from captum_ilin.holding import hold
+from captum_ilin.rule import Kind
 from captum_ilin.rules.spellings import functions, spellings, writings
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
 from captum_ilin.warning import warn
 

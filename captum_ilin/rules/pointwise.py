@@ -23,7 +23,7 @@ from captum_ilin.tangent import tangent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from captum_ilin.ruletable import Op
+    from captum_ilin.rule import Op
 
 __all__ = ["RULES"]
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
 from captum_ilin.holding import hold
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.rule import Kind
+from captum_ilin.ruletable import RuleTable
 
 __all__ = ["RULES", "gated"]
 

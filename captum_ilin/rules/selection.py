@@ -17,13 +17,14 @@ from torch import Tensor
 from captum_ilin.activity import copied
 from captum_ilin.errors import TrainingModeWarning
 from captum_ilin.holding import hold, is_taped
+from captum_ilin.rule import Kind
 from captum_ilin.rules.spellings import functions, spellings, writings
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import piecewise, tangent
 from captum_ilin.warning import warn
 
 if TYPE_CHECKING:
-    from captum_ilin.ruletable import Op
+    from captum_ilin.rule import Op
 
 __all__ = ["RULES"]
 

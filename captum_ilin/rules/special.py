@@ -19,7 +19,7 @@ from captum_ilin.tangent import tangent
 from captum_ilin.warning import warn
 
 if TYPE_CHECKING:
-    from captum_ilin.ruletable import Op
+    from captum_ilin.rule import Op
 
 __all__ = ["RULES"]
 

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from captum_ilin.rule import Kind
 from captum_ilin.rules.primitives import product
 from captum_ilin.rules.spellings import functions, spellings, writings
-from captum_ilin.ruletable import Kind, RuleTable
+from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
 
 __all__ = ["RULES"]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from captum_ilin.ruletable import Op
+    from captum_ilin.rule import Op
 
 __all__ = ["functions", "spellings", "writings"]
 

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from captum_ilin.activity import copied
-from captum_ilin.ruletable import Kind, Op, Rule, RuleTable
+from captum_ilin.rule import Kind, Op, Rule
+from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from captum_ilin import DEFAULT_RULES, TANGENT_RULES, Kind, check_rule, linearize
+from captum_ilin.rule import op_name
 from captum_ilin.rules.spellings import writings
-from captum_ilin.ruletable import op_name
 from tests.rules import (
     cases_algebra,
     cases_exported,

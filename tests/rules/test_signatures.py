@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_ilin import DEFAULT_RULES, Kind, linearize
-from captum_ilin.ruletable import op_name
+from captum_ilin.rule import op_name
 
 # Of overloads for numbers, or without a derivative: nobody passes an active value there.
 LEFT_OUT = {"self", "out", "generator", "b", "i", "l", "n", "out_dtype", "reduce"}
