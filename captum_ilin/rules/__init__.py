@@ -18,6 +18,7 @@ from captum_ilin.rules import (
     normalization,
     passthrough,
     pointwise,
+    powers,
     products,
     recurrent,
     refused,
@@ -33,6 +34,7 @@ DEFAULT_RULES = (
     constants.RULES
     | passthrough.RULES
     | pointwise.RULES
+    | powers.RULES
     | selection.RULES
     | embeddings.RULES
     | exported.RULES

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from captum_ilin.activity import is_active
 from captum_ilin.holding import hold
 from captum_ilin.rules.primitives import quotient
 from captum_ilin.rules.spellings import functions
@@ -146,52 +145,6 @@ def _celu_gate(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 _secant(_elu_gate, _nn.elu, inplace=(_nn.elu_,))
 _secant(_celu_gate, torch.celu, inplace=(torch.celu_,))
-
-
-def _square_gate(input: Tensor) -> Tensor:
-    return input
-
-
-@RULES.freezes(
-    *(torch.square, Tensor.square),
-    inplace=(torch.square_, Tensor.square_),
-    is_elementwise=True,
-)
-def square(input: Tensor) -> Tensor:
-    """z² = z0 · z: the even split of z · z, and the secant."""
-    return input * hold(input)
-
-
-def _rank_of_power(input: Any, exponent: Any) -> int | None:
-    """2 for negative powers and for 2^z, 1 for roots, – for the others."""
-    if not isinstance(exponent, (int, float)):
-        return None if is_active(input) else 2
-    if 0 < exponent < 1:
-        return 1
-    return 2 if exponent < 0 else None
-
-
-@RULES.freezes(
-    *(torch.pow, Tensor.pow, Tensor.__pow__, torch.float_power, Tensor.float_power),
-    inplace=(Tensor.pow_, Tensor.__ipow__, Tensor.float_power_),
-    rank=_rank_of_power,
-    is_elementwise=True,
-)
-def pow(input: Any, exponent: Any) -> Tensor:
-    """A constant power of at least one: secant z^(p−1) · z. Any other: tangent."""
-    if hold(lambda: _is_secant_power(input, exponent)):
-        return input * hold(torch.pow, input, exponent - 1)
-    return tangent(torch.pow, input, exponent)
-
-
-def _is_secant_power(input: Any, exponent: Any) -> bool:
-    return isinstance(exponent, (int, float)) and exponent >= 1 and isinstance(input, Tensor)
-
-
-@RULES.freezes(Tensor.__rpow__, rank=2, is_elementwise=True)
-def rpow(input: Tensor, other: Any) -> Tensor:
-    """other ** input: tangent."""
-    return tangent(torch.pow, other, input)
 
 
 # Outputs that act as gates: tangent when they are the value.
