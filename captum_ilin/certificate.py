@@ -98,7 +98,7 @@ def certify(affine_map: AffineMap) -> Certificate:
         ).detach()
     vector = fixed_random_like(plain)
     counts: Counter[str] = Counter()
-    for site, count in freezing.unregistered.items():
+    for site, count in freezing.reports.unregistered.items():
         counts[site.op] += count
     return Certificate(
         value_error=_relative(affine_map.outputs - plain, plain.abs().max()),

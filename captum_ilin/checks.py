@@ -17,16 +17,10 @@ from captum_ilin.errors import (
     NotOfferedError,
     OpaqueModuleError,
     OutputShapeError,
-    UnregisteredOpWarning,
-    without_derivative,
-    without_rule,
 )
 from captum_ilin.sideeffects import modules_of
-from captum_ilin.warning import warn
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from captum_ilin.location import Site
 
 __all__ = [
@@ -40,7 +34,6 @@ __all__ = [
     "check_output",
     "check_single_device",
     "takes_arguments",
-    "warn_of_unregistered",
 ]
 
 
@@ -238,11 +231,3 @@ def check_batch(outputs: Tensor, inputs: tuple[Tensor, ...]) -> None:
                 f"{_name(position, inputs)} (shape {tuple(value.shape)}). The first dimension "
                 "of both must be the batch."
             )
-
-
-def warn_of_unregistered(unregistered: Counter[Site], held: Counter[Site]) -> None:
-    """One warning for all ops without a rule, and one for those without a derivative."""
-    if unregistered:
-        warn(UnregisteredOpWarning, without_rule(list(unregistered)))
-    if held:
-        warn(UnregisteredOpWarning, without_derivative(list(held)))

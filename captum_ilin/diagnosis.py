@@ -11,13 +11,13 @@ from captum_ilin.activity import copied
 from captum_ilin.arguments import mapped, tensors
 from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
-from captum_ilin.location import Site
 from captum_ilin.rule import Kind
 from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
     from captum_ilin.affine import AffineMap
     from captum_ilin.arguments import Arguments
+    from captum_ilin.location import Site
     from captum_ilin.rule import Op, Rule
 
 __all__ = ["WatchingFinite", "first_inexact_op"]
@@ -55,7 +55,7 @@ class WatchingFinite(Freezing):
         meant = rule.kind is Kind.AFFINE
         bad = torch.isnan if meant else _is_not_finite
         if self.finding is None and any(bool(bad(value).any()) for value in values):
-            self.finding = Site(self._locator.path(), rule.name)
+            self.finding = self._site(rule.name)
         return result
 
 
@@ -85,7 +85,7 @@ class Diagnosing(Freezing):
         if not fault and not rule.inplace:
             fault = self._fault_of_slope(arguments.active(), got)
         if fault:
-            site = Site(self._locator.path(), rule.name)
+            site = self._site(rule.name)
             self.finding = (
                 f"{site} (treated op number {self.order}): {fault} check_rule tests it alone."
             )

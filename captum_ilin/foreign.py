@@ -116,7 +116,8 @@ class ForeignValues:
         node = value.grad_fn
         if node is None or not isinstance(node, _BACKWARD_HOOKS):
             return False
-        before = self._used.get(node.next_functions[value.output_nr])  # type: ignore[arg-type]
+        edge: Any = node.next_functions[value.output_nr]
+        before = self._used.get(edge)
         if before is not None:
             self.tangents[id(value)] = value, value._version, before
         return before is not None
@@ -160,12 +161,6 @@ class ForeignValues:
         """The tangent that stands for ``value``, or ``value`` itself."""
         known, version, tangent = self.tangents.get(id(value), (None, 0, value))
         return tangent if known is value and version == value._version else value
-
-
-def is_checkpointing() -> bool:
-    """Whether what is saved for backward now is dropped by torch.utils.checkpoint."""
-    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
-    return hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint"
 
 
 _HIDES = (

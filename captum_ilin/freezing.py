@@ -7,27 +7,28 @@ An op without a rule is frozen at its tangent, still exact, and reported.
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
 from captum_ilin.activity import Activity, tracking
 from captum_ilin.arguments import Arguments, tensors
 from captum_ilin.casting import NO_AUTOCAST, autocast_now
 from captum_ilin.dispatched import writes_unseen
-from captum_ilin.errors import RefusedOpError, UnregisteredOpError, refused, without_rule
-from captum_ilin.foreign import ForeignValues, is_checkpointing
+from captum_ilin.errors import RefusedOpError, refused
+from captum_ilin.foreign import ForeignValues
 from captum_ilin.hidden import HiddenWrites
 from captum_ilin.holding import is_replaying
 from captum_ilin.location import Locator, Site
 from captum_ilin.modes import gradients_on, running_eagerly
+from captum_ilin.reports import Reports
 from captum_ilin.rule import Kind, Op, Rule, op_name
+from captum_ilin.saving import has_hooks, is_checkpointing, saving_as_it_is
 from captum_ilin.tangent import tangent, written_tangent
+from captum_ilin.transforms import CANNOT_FOLLOW, is_transforming, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Freezing"]
 
-_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+# False inside DisableTorchFunctionSubclass, of which only PyTorch's own bindings tell.
 _subclasses_are_on = torch._C._is_torch_function_enabled
-_transform = torch._C._functorch.maybe_current_level
+_of_tensor: Any = Tensor.__torch_function__  # typed without the __func__ that it has
 _WITHOUT_RULE = (Kind.UNREGISTERED, Kind.REFUSED)
 
 
@@ -56,8 +57,7 @@ class Freezing(TorchFunctionMode):
     Attributes:
         order: how many ops with an active argument were treated so far; the number of the
             current one.
-        unregistered: where an op without a rule was called, and how often.
-        held: where an op without a rule and without a derivative was called.
+        reports: which ops no rule covers, where they were called, and how often.
         dtypes: what active values were computed in.
         autocast: the caller's, as it was when the run began.
     """
@@ -67,12 +67,10 @@ class Freezing(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.rules = rules
-        self.strict = strict
         self.ledger = ledger
         self.activity = Activity()
         self.order = 0
-        self.unregistered: Counter[Site] = Counter()
-        self.held: Counter[Site] = Counter()
+        self.reports = Reports(strict)
         self.dtypes: set[torch.dtype] = set()
         self.autocast = NO_AUTOCAST
         self._foreign = ForeignValues()
@@ -93,6 +91,17 @@ class Freezing(TorchFunctionMode):
         self.activity.mark(copy)
         return copy
 
+    def finish(self, outputs: Any) -> Any:
+        """The outputs, those frozen that no op call has seen, and constants without a graph.
+
+        A constant output may require gradients, because of the parameters it was made from.
+        """
+        active = [v for v in tensors(outputs) if self.activity.rank(v) is not None]
+        if self._hidden.written:
+            self._hidden.check(active)
+        self._freeze_foreign()
+        return self._finished(outputs) if isinstance(outputs, Tensor) else outputs
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -105,9 +114,9 @@ class Freezing(TorchFunctionMode):
             result = self._run_as_defined(func, types, args, kwargs)
             if result is not NotImplemented:
                 return result
-        if _hooks(True) is None:
-            return self._treat(func, args, kwargs)
-        return self._treat_without_hooks(func, args, kwargs)
+        if has_hooks():
+            return self._treat_without_hooks(func, args, kwargs)
+        return self._treat(func, args, kwargs)
 
     def _treat_without_hooks(
         self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -115,7 +124,7 @@ class Freezing(TorchFunctionMode):
         """Keep what is saved for backward, where a checkpoint would compute it again."""
         self._foreign.is_recomputed = is_checkpointing()
         try:
-            with saved_tensors_hooks(_as_it_is, _as_it_is):
+            with saving_as_it_is():
                 return self._treat(func, args, kwargs)
         finally:
             self._foreign.is_recomputed = False
@@ -126,7 +135,7 @@ class Freezing(TorchFunctionMode):
         """Run what subclasses of Tensor define for the op, each op in that frozen."""
         for kind in types:
             defined = getattr(kind.__torch_function__, "__func__", None)
-            if defined is not Tensor.__torch_function__.__func__:  # type: ignore[attr-defined]
+            if defined is not _of_tensor.__func__:
                 with self:
                     result = kind.__torch_function__(func, types, args, kwargs)
                 if result is not NotImplemented:
@@ -148,11 +157,11 @@ class Freezing(TorchFunctionMode):
             self._foreign.note_used(arguments.active())
         if self._foreign.tangents and not (rule is not None and rule.inplace):
             arguments.replace(self._foreign.stand_in)
-        if _transform() is not None:
+        if is_transforming():
             self._check_transforms(func, arguments)
         if not arguments.ranks:
             if rule is not None and rule.inplace and self._hidden.is_reachable(args[0]):
-                self._hidden.note_write(args[0], Site(self._locator.path(), rule.name))
+                self._hidden.note_write(args[0], self._site(rule.name))
             return func(*args, **kwargs)
         if self._hidden.written:
             self._hidden.check(arguments.active())
@@ -177,23 +186,21 @@ class Freezing(TorchFunctionMode):
             self._hidden.note_aliases(result, arguments.first)
             return result
         if rule.inplace and not torch.is_grad_enabled():
-            self._hidden.note_write(arguments.args[0], Site(self._locator.path(), rule.name))
+            self._hidden.note_write(arguments.args[0], self._site(rule.name))
             return func(*arguments.args, **arguments.kwargs)
         return self._freeze(func, rule, arguments)
 
     def _settled(self, func: Op, rule: Rule) -> Rule:
         """What is done with an op that is left without a rule, or refused, on purpose."""
         if rule.kind is Kind.REFUSED:
-            raise RefusedOpError(refused(Site(self._locator.path(), rule.name), rule.reason))
+            raise self._refusal(rule.name, rule.reason)
         return self._tangent_of(func)
 
     def _check_transforms(self, func: Op, arguments: Arguments) -> None:
         """Inside vmap, grad, vjp or jvp, values are wrapped, and marks do not reach them."""
         values = tensors((arguments.args, arguments.kwargs))
-        if any(self.activity.rank(_unwrapped(value)) is not None for value in values):
-            raise RefusedOpError(
-                refused(Site(self._locator.path(), op_name(func)), _INSIDE_A_TRANSFORM)
-            )
+        if any(self.activity.rank(unwrapped(value)) is not None for value in values):
+            raise self._refusal(op_name(func), CANNOT_FOLLOW)
 
     def _write_out(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``out=``, which autograd refuses: the op's result, written there."""
@@ -253,17 +260,6 @@ class Freezing(TorchFunctionMode):
             for value in tensors(result):
                 self._mark(value, rank)
 
-    def finish(self, outputs: Any) -> Any:
-        """The outputs, those frozen that no op call has seen, and constants without a graph.
-
-        A constant output may require gradients, because of the parameters it was made from.
-        """
-        active = [v for v in tensors(outputs) if self.activity.rank(v) is not None]
-        if self._hidden.written:
-            self._hidden.check(active)
-        self._freeze_foreign()
-        return self._finished(outputs) if isinstance(outputs, Tensor) else outputs
-
     def _finished(self, output: Tensor) -> Tensor:
         output = self._foreign.stand_in(output)
         return output.detach() if self.activity.rank(output) is None else output
@@ -276,22 +272,21 @@ class Freezing(TorchFunctionMode):
         name = op_name(op)
         writes = name.endswith("_") and not name.endswith("__")
         if writes_unseen(op):
-            site = Site(self._locator.path(), name)
-            raise RefusedOpError(refused(site, _WRITES_UNSEEN))
+            raise self._refusal(name, _WRITES_UNSEEN)
 
         def rule(*args: Any, **kwargs: Any) -> Any:
             result = (written_tangent if writes else tangent)(op, *args, **kwargs)
             if not is_replaying():
-                self._report_op(name, [v for v in tensors(result) if _is_real(v)])
+                self._report(name, [v for v in tensors(result) if _has_slope(v)])
             return result
 
         return Rule(rule, Kind.RULE, name, inplace=writes)
 
-    def _report_op(self, name: str, values: list[Tensor]) -> None:
+    def _report(self, name: str, values: list[Tensor]) -> None:
         if any(value.requires_grad for value in values) or not torch.is_grad_enabled():
-            self._report(name)
+            self.reports.note_unregistered(self._site(name))
         elif values:
-            self.held[Site(self._locator.path(), name)] += 1
+            self.reports.note_held(self._site(name))
 
     def _freeze_foreign(self) -> None:
         """Replace values that no op call announced by their tangents, and report them."""
@@ -299,39 +294,22 @@ class Freezing(TorchFunctionMode):
             if self._foreign.passes_by(value):
                 continue
             name = "" if value.grad_fn is None else value.grad_fn.name()
-            self._report(name)
+            self.reports.note_unregistered(self._site(name))
             tangent, graph = self._foreign.freeze(value, self.activity.sources(value))
             self.activity.mark(tangent)
             if self.ledger is not None:
                 self.ledger.note(self._locator.path(), name, tangent, graph.constants)
         self.activity.foreign.clear()
 
-    def _report(self, op: str) -> None:
-        site = Site(self._locator.path(), op)
-        if self.strict:
-            raise UnregisteredOpError(without_rule([site], strict=True))
-        self.unregistered[site] += 1
+    def _site(self, name: str) -> Site:
+        return Site(self._locator.path(), name)
+
+    def _refusal(self, name: str, reason: str) -> RefusedOpError:
+        return RefusedOpError(refused(self._site(name), reason))
 
 
 _WRITES_UNSEEN = "it writes into its arguments, where autograd does not follow it"
 
 
-_INSIDE_A_TRANSFORM = (
-    "it is called inside a transform of torch.func (vmap, grad, vjp, jvp, ...), whose wrapped "
-    "values cannot be followed; write the batch dimension out, as plain ops"
-)
-
-
-def _unwrapped(value: Tensor) -> Tensor:
-    while torch._C._functorch.is_functorch_wrapped_tensor(value):
-        value = torch._C._functorch.get_unwrapped(value)
-    return value
-
-
-def _as_it_is(tensor: Tensor) -> Tensor:
-    """Instead of hooks that drop what the backward pass needs and compute it again."""
-    return tensor
-
-
-def _is_real(value: Tensor) -> bool:
+def _has_slope(value: Tensor) -> bool:
     return value.is_floating_point() or value.is_complex()

@@ -17,7 +17,6 @@ from captum_ilin.checks import (
     check_forward_func,
     check_inputs,
     check_output,
-    warn_of_unregistered,
 )
 from captum_ilin.diagnosis import WatchingFinite
 from captum_ilin.freezing import Freezing
@@ -159,7 +158,7 @@ def _run(
 ) -> Tensor:
     """The forward pass under ``freezing``, checked."""
     outputs = _forward(forward_func, args, kwargs, freezing, active)
-    warn_of_unregistered(freezing.unregistered, freezing.held)
+    freezing.reports.warn()
     check_output(outputs)
     if not torch.isfinite(outputs.detach().sum()) and not torch.isfinite(outputs).all():
         watching = WatchingFinite(freezing.rules)

@@ -1,0 +1,56 @@
+"""``Reports``: which ops no rule covers, where they were called, and how often.
+
+Their tangents are exact, but nobody chose them, so a run says so: by a warning, in the
+certificate, or under ``strict`` by an error.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from captum_ilin.errors import (
+    UnregisteredOpError,
+    UnregisteredOpWarning,
+    without_derivative,
+    without_rule,
+)
+from captum_ilin.warning import warn
+
+if TYPE_CHECKING:
+    from captum_ilin.location import Site
+
+__all__ = ["Reports"]
+
+
+@dataclass
+class Reports:
+    """What one frozen run reports.
+
+    Attributes:
+        strict: raise at an op without a rule instead of counting it.
+        unregistered: where an op without a rule was called, and how often.
+        held: where an op without a rule and without a derivative was called.
+    """
+
+    strict: bool = False
+    unregistered: Counter[Site] = field(default_factory=Counter)
+    held: Counter[Site] = field(default_factory=Counter)
+
+    def note_unregistered(self, site: Site) -> None:
+        """Count a call of an op without a rule, or raise under ``strict``."""
+        if self.strict:
+            raise UnregisteredOpError(without_rule([site], strict=True))
+        self.unregistered[site] += 1
+
+    def note_held(self, site: Site) -> None:
+        """Count a call whose result is held constant, for want of a derivative."""
+        self.held[site] += 1
+
+    def warn(self) -> None:
+        """One warning for all ops without a rule, and one for those without a derivative."""
+        if self.unregistered:
+            warn(UnregisteredOpWarning, without_rule(list(self.unregistered)))
+        if self.held:
+            warn(UnregisteredOpWarning, without_derivative(list(self.held)))
