@@ -18,7 +18,15 @@ from torch._ops import OpOverload, OpOverloadPacket
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["dispatched_name", "identity", "is_dispatched", "spelled", "writes", "writes_unseen"]
+__all__ = [
+    "dispatched_name",
+    "first_name",
+    "identity",
+    "is_dispatched",
+    "spelled",
+    "writes",
+    "writes_unseen",
+]
 
 _FAMILIES = {"special_": torch.special, "linalg_": torch.linalg, "fft_": torch.fft}
 
@@ -48,6 +56,13 @@ def writes_unseen(op: Any) -> bool:
     """The same of an op whose writes autograd does not follow; PyTorch's own end in ``_``."""
     op = identity(op)
     return writes(op) and not (op.namespace == "aten" and op._opname.endswith("_"))
+
+
+def first_name(op: Any) -> str | None:
+    """What the first argument of a dispatcher's op is called; None for other ops."""
+    op = identity(op)
+    arguments = op._schema.arguments if isinstance(op, OpOverload) else ()
+    return arguments[0].name if arguments else None
 
 
 def spelled(op: Any) -> Iterator[Callable[..., Any]]:

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from captum_ilin.activity import Activity, tracking
 from captum_ilin.arguments import Arguments, tensors
 from captum_ilin.casting import NO_AUTOCAST, autocast_now
-from captum_ilin.dispatched import writes_unseen
+from captum_ilin.dispatched import first_name, writes_unseen
 from captum_ilin.errors import RefusedOpError, refused
 from captum_ilin.foreign import ForeignValues
 from captum_ilin.hidden import HiddenWrites
@@ -150,13 +150,10 @@ class Freezing(TorchFunctionMode):
             return func(*args, **kwargs)
         if kwargs.get("out") is not None:
             return self._write_out(func, args, kwargs)
+        if not args and _writes(func, rule):
+            args, kwargs = _with_target_first(func, kwargs)
         arguments = Arguments(self.activity, args, kwargs)
-        if self.activity.foreign:
-            self._freeze_foreign()
-        if arguments.ranks and not torch.is_grad_enabled():
-            self._foreign.note_used(arguments.active())
-        if self._foreign.tangents and not (rule is not None and rule.inplace):
-            arguments.replace(self._foreign.stand_in)
+        self._replace_foreign(rule, arguments)
         if is_transforming():
             self._check_transforms(func, arguments)
         if not arguments.ranks:
@@ -171,6 +168,15 @@ class Freezing(TorchFunctionMode):
         if torch.is_inference_mode_enabled() and not written:
             return func(*arguments.args, **arguments.kwargs)
         return self._treat_active(func, rule, arguments)
+
+    def _replace_foreign(self, rule: Rule | None, arguments: Arguments) -> None:
+        """Freeze values that no op call announced, and take their tangents from now on."""
+        if self.activity.foreign:
+            self._freeze_foreign()
+        if arguments.ranks and not torch.is_grad_enabled():
+            self._foreign.note_used(arguments.active())
+        if self._foreign.tangents and not (rule is not None and rule.inplace):
+            arguments.replace(self._foreign.stand_in)
 
     def _treat_active(self, func: Op, rule: Rule | None, arguments: Arguments) -> Any:
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
@@ -265,12 +271,8 @@ class Freezing(TorchFunctionMode):
         return output.detach() if self.activity.rank(output) is None else output
 
     def _tangent_of(self, op: Op) -> Rule:
-        """What is done with an op without a rule: its tangent, and a report.
-
-        PyTorch ends the name of an op that writes into its first argument in one underscore.
-        """
-        name = op_name(op)
-        writes = name.endswith("_") and not name.endswith("__")
+        """What is done with an op without a rule: its tangent, and a report."""
+        name, writes = op_name(op), _writes(op, None)
         if writes_unseen(op):
             raise self._refusal(name, _WRITES_UNSEEN)
 
@@ -309,6 +311,22 @@ class Freezing(TorchFunctionMode):
 
 
 _WRITES_UNSEEN = "it writes into its arguments, where autograd does not follow it"
+
+
+def _writes(op: Op, rule: Rule | None) -> bool:
+    """Whether an op writes into its first argument: PyTorch ends its name in one underscore."""
+    if rule is not None and rule.inplace:
+        return True
+    name = op_name(op)
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _with_target_first(op: Op, named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments that are all named, as in ``torch.relu_(input=z)``, the target by place."""
+    target = next((name for name in (first_name(op), "input", "self") if name in named), None)
+    if target is None:
+        return (), named
+    return (named[target],), {name: named[name] for name in named if name != target}
 
 
 def _has_slope(value: Tensor) -> bool:

@@ -135,3 +135,39 @@ def through_last_column(x: Tensor) -> Tensor:
     y = x * 2
     y[:, -1].exp_()
     return y
+
+
+@pytest.mark.parametrize("op", [torch.relu_, torch.sigmoid_, torch.neg_, torch.ops.aten.exp_])
+def test_what_is_written_to_may_be_named(op: Callable[..., Tensor]) -> None:
+    x = torch.linspace(-1.5, 1.5, 12, dtype=torch.float64).reshape(3, 4)
+    name = "self" if op is torch.ops.aten.exp_ else "input"
+    affine_map = linearize(lambda x: op(**{name: x * 2}) * 3, x)
+    check_affine_map(affine_map)
+    by_place = linearize(lambda x: op(x * 2) * 3, x)
+    assert torch.equal(affine_map.weight(), by_place.weight())
+    assert torch.equal(affine_map.bias(), by_place.bias())
+
+
+def test_a_constant_that_is_written_to_may_be_named() -> None:
+    x = torch.ones(2, 3, dtype=torch.float64)
+    check_affine_map(linearize(lambda x: x * torch.relu_(input=torch.full_like(x, 2.0)), x))
+
+
+@torch.library.custom_op("ilin_writes::scale", mutates_args=("z",))
+def scale(z: Tensor, factor: float) -> None:
+    z.mul_(factor)
+
+
+def test_what_a_custom_op_writes_to_may_be_named() -> None:
+    def rule(z: Tensor, factor: float) -> None:
+        z.mul_(factor)
+
+    def forward(x: Tensor) -> Tensor:
+        y = x + 1
+        scale(z=y, factor=2.0)
+        return y
+
+    x = torch.ones(2, 3, dtype=torch.float64)
+    affine_map = linearize(forward, x, rules=DEFAULT_RULES | {scale: rule}, strict=True)
+    assert affine_map.check().completeness_error == 0
+    assert torch.equal(affine_map.bias(), torch.full((2, 3), 2.0, dtype=torch.float64))
