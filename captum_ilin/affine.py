@@ -15,13 +15,12 @@ from torch import Tensor
 from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.certificate import Certificate, certify, require_exact
 from captum_ilin.derivatives import input_gradients
-from captum_ilin.errors import NonFiniteError
 from captum_ilin.location import Site
 from captum_ilin.modes import gradients_on
 from captum_ilin.targets import select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from captum_ilin.freezing import Freezing
     from captum_ilin.ledger import Entry, Ledger
@@ -241,51 +240,6 @@ class AffineMap:
             return torch.autograd.grad(total, rows)[0]
 
     def _terms(self, output: Tensor, *, create_graph: bool) -> list[tuple[Entry, list[Tensor]]]:
-        """Every entry that reaches ``output``, with ∂G/∂y ∘ c for each of its outputs."""
+        """∂G/∂y ∘ c of every entry of the ledger that reaches ``output``."""
         ledger: Ledger | None = self.freezing.ledger
-        entries = [] if ledger is None else ledger.entries
-        edges = [edge for entry in entries for edge in entry.edges]
-        if not edges or not output.requires_grad:
-            return []
-        with NO_AUTOCAST.restored():
-            slopes_of_edges = torch.autograd.grad(
-                output, edges, retain_graph=True, create_graph=create_graph, allow_unused=True
-            )
-        gradients = iter(slopes_of_edges)
-        terms = []
-        for entry in entries:
-            slopes = [next(gradients) for _ in entry.edges]
-            if any(slope is not None for slope in slopes):
-                contributions = _contributions(slopes, entry)
-                if contributions:
-                    terms.append((entry, contributions))
-        return terms
-
-
-def _contributions(slopes: Sequence[Tensor | None], entry: Entry) -> list[Tensor]:
-    """slope ∘ constant, leaving out constants that are zero throughout."""
-    found = []
-    for slope, constant in zip(slopes, entry.constants(), strict=True):
-        if slope is not None and torch.count_nonzero(constant):
-            found.append(_product(slope, _reached(constant, slope, entry)))
-    return found
-
-
-def _product(slope: Tensor, constant: Tensor) -> Tensor:
-    """slope ∘ constant; of complex numbers the real part of conj(slope) ∘ constant."""
-    if slope.is_complex():
-        return (slope.conj() * constant).real
-    return slope * constant
-
-
-def _reached(constant: Tensor, slope: Tensor, entry: Entry) -> Tensor:
-    """``constant``, its infinities (of masks) replaced by 0 where the slope there is 0."""
-    infinite = ~torch.isfinite(constant)
-    if not infinite.any():
-        return constant
-    if (infinite & (slope.detach() != 0)).any():
-        raise NonFiniteError(
-            f"An infinite constant enters at {entry.site} with a slope that is not zero, so "
-            "the bias is infinite. Use a large finite number instead."
-        )
-    return constant.masked_fill(infinite, 0.0)
+        return [] if ledger is None else ledger.terms(output, create_graph=create_graph)

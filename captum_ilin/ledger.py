@@ -17,12 +17,13 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from captum_ilin.arguments import Template, mapped, tensors
-from captum_ilin.casting import Autocast, autocast_now
+from captum_ilin.casting import NO_AUTOCAST, Autocast, autocast_now
+from captum_ilin.errors import NonFiniteError
 from captum_ilin.holding import Tape, recording, replaying
 from captum_ilin.location import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from captum_ilin.arguments import Arguments
     from captum_ilin.rule import Rule
@@ -42,6 +43,14 @@ class Entry:
         """c for each output edge, shaped like that output."""
         with torch.no_grad():
             return self._constants()
+
+    def terms(self, slopes: Sequence[Tensor | None]) -> list[Tensor]:
+        """∂G/∂y ∘ c for each output edge, leaving out constants that are zero throughout."""
+        found = []
+        for slope, constant in zip(slopes, self.constants(), strict=True):
+            if slope is not None and torch.count_nonzero(constant):
+                found.append(_product(slope, _reached(constant, slope, self)))
+        return found
 
 
 @dataclass
@@ -79,11 +88,50 @@ class Ledger:
         site = self._site(module, op)
         self.entries.append(Entry(site, [get_gradient_edge(value)], constants))
 
+    def terms(self, output: Tensor, *, create_graph: bool) -> list[tuple[Entry, list[Tensor]]]:
+        """Every entry that reaches ``output``, with ∂G/∂y ∘ c for each of its outputs."""
+        edges = [edge for entry in self.entries for edge in entry.edges]
+        if not edges or not output.requires_grad:
+            return []
+        with NO_AUTOCAST.restored():
+            slopes_of_edges = torch.autograd.grad(
+                output, edges, retain_graph=True, create_graph=create_graph, allow_unused=True
+            )
+        gradients = iter(slopes_of_edges)
+        found = []
+        for entry in self.entries:
+            slopes = [next(gradients) for _ in entry.edges]
+            if any(slope is not None for slope in slopes):
+                terms = entry.terms(slopes)
+                if terms:
+                    found.append((entry, terms))
+        return found
+
     def _site(self, module: str, op: str) -> Site:
         site = Site(module, op)
         self._calls[site] += 1
         count = self._calls[site]
         return site if count == 1 else Site(module, f"{op}#{count}")
+
+
+def _product(slope: Tensor, constant: Tensor) -> Tensor:
+    """slope ∘ constant; of complex numbers the real part of conj(slope) ∘ constant."""
+    if slope.is_complex():
+        return (slope.conj() * constant).real
+    return slope * constant
+
+
+def _reached(constant: Tensor, slope: Tensor, entry: Entry) -> Tensor:
+    """``constant``, its infinities (of masks) replaced by 0 where the slope there is 0."""
+    infinite = ~torch.isfinite(constant)
+    if not infinite.any():
+        return constant
+    if (infinite & (slope.detach() != 0)).any():
+        raise NonFiniteError(
+            f"An infinite constant enters at {entry.site} with a slope that is not zero, so "
+            "the bias is infinite. Use a large finite number instead."
+        )
+    return constant.masked_fill(infinite, 0.0)
 
 
 def _on_its_own(result: Any, arguments: Arguments) -> Any:
