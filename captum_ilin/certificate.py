@@ -21,6 +21,7 @@ from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.derivatives import plain_forward
 from captum_ilin.diagnosis import first_inexact_op
 from captum_ilin.errors import NotExactError
+from captum_ilin.probe import fixed_random_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Certificate",
     "certify",
-    "fixed_random_like",
     "require_exact",
     "row_sums",
     "tolerance_for",
@@ -183,10 +183,3 @@ def _relative(error: Tensor, scale: Tensor) -> float:
 def row_sums(tensor: Tensor) -> Tensor:
     """(batch, \\*any) → (batch,); a tensor (batch,) stays as it is."""
     return tensor.unsqueeze(-1).flatten(1).sum(1)
-
-
-def fixed_random_like(tensor: Tensor) -> Tensor:
-    """The same standard normal numbers every time, in the shape and dtype of ``tensor``."""
-    generator = torch.Generator("cpu").manual_seed(0)
-    values = torch.randn(tensor.shape, generator=generator, dtype=torch.float64, device="cpu")
-    return values.to(tensor)

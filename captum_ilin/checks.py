@@ -33,6 +33,7 @@ __all__ = [
     "check_not_opaque",
     "check_output",
     "check_single_device",
+    "input_name",
     "takes_arguments",
 ]
 
@@ -121,10 +122,11 @@ def check_inputs(inputs: tuple[Any, ...], forward_func: Any = None) -> None:
     if not inputs:
         raise InputTypeError("inputs is an empty tuple. Pass at least one tensor to explain.")
     for position, value in enumerate(inputs):
-        _check_input(value, _name(position, inputs), forward_func)
+        _check_input(value, input_name(position, inputs), forward_func)
 
 
-def _name(position: int, inputs: tuple[Any, ...]) -> str:
+def input_name(position: int, inputs: tuple[Any, ...]) -> str:
+    """For messages: what the caller knows an input by."""
     return "inputs" if len(inputs) == 1 else f"inputs[{position}]"
 
 
@@ -228,6 +230,6 @@ def check_batch(outputs: Tensor, inputs: tuple[Tensor, ...]) -> None:
             raise OutputShapeError(
                 f"forward_func returned {outputs.shape[0]} rows (shape "
                 f"{tuple(outputs.shape)}) for {value.shape[0]} rows of "
-                f"{_name(position, inputs)} (shape {tuple(value.shape)}). The first dimension "
-                "of both must be the batch."
+                f"{input_name(position, inputs)} (shape {tuple(value.shape)}). The first "
+                "dimension of both must be the batch."
             )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from captum_ilin.casting import NO_AUTOCAST
-from captum_ilin.checks import check_finite
+from captum_ilin.checks import check_finite, input_name
 from captum_ilin.errors import UnusedInputError, saying_what_has_no_derivative
 from captum_ilin.modes import gradients_on
 from captum_ilin.sideeffects import buffers_kept
@@ -16,7 +16,7 @@ from captum_ilin.sideeffects import buffers_kept
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["input_gradients", "plain_forward", "slopes"]
+__all__ = ["input_gradients", "plain_forward", "slopes", "weights_of"]
 
 
 def input_gradients(
@@ -35,9 +35,16 @@ def input_gradients(
     gradients = slopes(outputs, leaves, retain_graph)
     if any(gradient is None for gradient in gradients):
         _check_used(gradients, forward_func, leaves, constants)
+    return weights_of(gradients, leaves)
+
+
+def weights_of(
+    slopes: tuple[Tensor | None, ...], leaves: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    """W from slopes: 0 for a leaf that does not reach the output, and finite throughout."""
     weights = tuple(
-        torch.zeros_like(leaf) if gradient is None else gradient
-        for gradient, leaf in zip(gradients, leaves, strict=True)
+        torch.zeros_like(leaf) if slope is None else slope
+        for slope, leaf in zip(slopes, leaves, strict=True)
     )
     for weight in weights:
         check_finite(weight, "The weight W")
@@ -67,9 +74,8 @@ def _check_used(
     plain = slopes(outputs, leaves, retain_graph=False)
     for position, (gradient, slope) in enumerate(zip(gradients, plain, strict=True)):
         if gradient is None and slope is None:
-            name = "inputs" if len(leaves) == 1 else f"inputs[{position}]"
             raise UnusedInputError(
-                f"The output does not depend on {name} (shape "
+                f"The output does not depend on {input_name(position, leaves)} (shape "
                 f"{tuple(leaves[position].shape)}) through any differentiable path: it is "
                 "ignored, detached, computed under no_grad or inference_mode (perhaps by a "
                 "decorator), or turned into integers. Leave it out of the inputs, or pass it "

@@ -11,6 +11,7 @@ from captum_ilin.activity import copied
 from captum_ilin.arguments import mapped, tensors
 from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
+from captum_ilin.probe import fixed_random_like
 from captum_ilin.rule import Kind
 from captum_ilin.sideeffects import buffers_kept
 
@@ -112,7 +113,7 @@ class Diagnosing(Freezing):
         outputs = [value for value in got if value.requires_grad]
         if not outputs or not self.ledger:
             return ""
-        vectors = [_random_like(output) for output in outputs]
+        vectors = [fixed_random_like(output) for output in outputs]
         pulled = torch.autograd.grad(
             outputs, points, vectors, create_graph=True, retain_graph=True, allow_unused=True
         )
@@ -147,15 +148,11 @@ def _change(weights: list[Tensor], points: list[Tensor]) -> float:
     """The largest derivative of the weights' sum with respect to a point."""
     if not weights:
         return 0.0
-    total = torch.stack([(weight * _random_like(weight)).sum() for weight in weights]).sum()
+    total = torch.stack(
+        [(weight * fixed_random_like(weight)).sum() for weight in weights]
+    ).sum()
     changes = torch.autograd.grad(total, points, retain_graph=True, allow_unused=True)
     return max((float(c.abs().max()) for c in changes if c is not None), default=0.0)
-
-
-def _random_like(tensor: Tensor) -> Tensor:
-    generator = torch.Generator("cpu").manual_seed(0)
-    values = torch.randn(tensor.shape, generator=generator, dtype=torch.float64, device="cpu")
-    return values.to(tensor)
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -19,16 +19,11 @@ import torch
 from torch import Tensor
 
 from captum_ilin.arguments import substituted, tensors
-from captum_ilin.certificate import (
-    Certificate,
-    certify,
-    fixed_random_like,
-    row_sums,
-    tolerance_for,
-)
+from captum_ilin.certificate import Certificate, certify, row_sums, tolerance_for
 from captum_ilin.errors import LawError
 from captum_ilin.linearization import linearize
 from captum_ilin.modes import gradients_on
+from captum_ilin.probe import fixed_random_like
 from captum_ilin.rule import op_name
 from captum_ilin.rules import DEFAULT_RULES
 

@@ -12,11 +12,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from captum_ilin.checks import check_finite
 from captum_ilin.cut import Cut, resume, values_below
-from captum_ilin.derivatives import plain_forward, slopes
+from captum_ilin.derivatives import plain_forward, slopes, weights_of
 from captum_ilin.errors import LayerError
 from captum_ilin.freezing import Freezing
 from captum_ilin.linearization import map_at
@@ -62,13 +59,7 @@ def layer_weights(affine_map: AffineMap, cut: Cut, output: Tensor) -> tuple[Tens
     found = slopes(output, affine_map.leaves, retain_graph=True)
     if all(slope is None for slope in found):
         _check_used(affine_map, cut)
-    weights = tuple(
-        torch.zeros_like(leaf) if slope is None else slope
-        for slope, leaf in zip(found, affine_map.leaves, strict=True)
-    )
-    for weight in weights:
-        check_finite(weight, "The weight W")
-    return weights
+    return weights_of(found, affine_map.leaves)
 
 
 def _check_used(affine_map: AffineMap, cut: Cut) -> None:

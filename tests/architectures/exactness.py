@@ -21,7 +21,7 @@ from captum_ilin import (
     frozen,
     linearize,
 )
-from captum_ilin.certificate import fixed_random_like
+from captum_ilin.probe import fixed_random_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable
