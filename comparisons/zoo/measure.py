@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from captum_ilin import DEFAULT_RULES, in_double, linearize
 
 if TYPE_CHECKING:
@@ -97,5 +99,4 @@ def _of_prediction(affine_map: AffineMap) -> dict[str, float]:
 
 def _sum(terms: list[Tensor]) -> Tensor:
     """Σ over all inputs, for each example."""
-    total: Tensor = sum(term.sum(1) for term in terms)  # type: ignore[assignment]
-    return total
+    return torch.stack([term.sum(1) for term in terms]).sum(0)
