@@ -228,14 +228,6 @@ def test_a_reused_module_is_frozen_call_by_call(x: Tensor) -> None:
 # gates
 
 
-def silu_gate(z: Tensor) -> Tensor:
-    return F.silu(z)
-
-
-def spelled_silu_gate(z: Tensor) -> Tensor:
-    return z * torch.sigmoid(z)
-
-
 class Gated(nn.Module):
     """down(gate(g(x)) · u(x)); with its gate held, down · diag(gate) · u."""
 
