@@ -169,6 +169,14 @@ def is_active(value: Any) -> bool:
     """Whether ``value`` is a tensor that depends on the explained inputs.
 
     For use inside a rule. False for everything that is not a tensor.
+
+    >>> import torch
+    >>> from captum_ilin import linearize
+    >>> def forward(x):
+    ...     print(is_active(x), is_active(torch.ones(3)), is_active(2.0))
+    ...     return x
+    >>> affine_map = linearize(forward, torch.ones(1, 3))
+    True False False
     """
     activity = _current.get()
     return (
@@ -177,7 +185,16 @@ def is_active(value: Any) -> bool:
 
 
 def gate_rank(value: Tensor) -> int:
-    """How much of a gate ``value`` is: 2, 1 or 0. For use inside a rule."""
+    """How much of a gate ``value`` is: 2, 1 or 0. For use inside a rule.
+
+    >>> import torch
+    >>> from captum_ilin import linearize
+    >>> def forward(x):
+    ...     print(gate_rank(x), gate_rank(torch.tanh(x)), gate_rank(torch.sigmoid(x)))
+    ...     return x
+    >>> affine_map = linearize(forward, torch.ones(1, 3))
+    0 1 2
+    """
     activity = _current.get()
     rank = None if activity is None else activity.rank(value)
     return 0 if rank is None else rank

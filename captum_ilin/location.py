@@ -24,6 +24,9 @@ class Site(NamedTuple):
     """Where something happened: the module's path and the op's name.
 
     A second call of the same op in the same module is ``op#2`` where calls are told apart.
+
+    >>> print(Site("encoder.0", "linear#2"))
+    linear#2 in 'encoder.0'
     """
 
     module: str

@@ -26,7 +26,7 @@ class Kind(Enum):
 
     >>> import torch
     >>> from captum_ilin import DEFAULT_RULES
-    >>> DEFAULT_RULES[torch.flatten].kind.name, DEFAULT_RULES[torch.relu].kind.name
+    >>> DEFAULT_RULES[torch.flatten].kind.name, DEFAULT_RULES[torch.sigmoid].kind.name
     ('LINEAR', 'RULE')
     """
 

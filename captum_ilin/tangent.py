@@ -35,6 +35,13 @@ def tangent(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         The op's value; its derivative is J at the operating point, held.
 
     Cost: the op's forward, and its own backward.
+
+    >>> import torch
+    >>> from captum_ilin import DEFAULT_RULES, linearize
+    >>> rules = DEFAULT_RULES | {torch.tanh: lambda z: tangent(torch.tanh, z)}
+    >>> affine_map = linearize(lambda x: 1 + torch.tanh(x), torch.zeros(1, 1), rules=rules)
+    >>> affine_map.weight(), affine_map.bias()
+    (tensor([[1.]]), tensor([1.]))
     """
     active = hold(lambda: _active_positions(args, kwargs))
     return linearized(op, args, kwargs, active)

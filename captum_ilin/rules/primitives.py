@@ -32,6 +32,19 @@ def secant(
         input: z, any shape.
         at_zero: φ'(0), the slope used where z is exactly 0.
         args, kwargs: further arguments of ``op``.
+
+    Returns:
+        φ(z), shaped like z; its slope is φ(z0)/z0, its intercept 0.
+
+    >>> import torch
+    >>> from captum_ilin import DEFAULT_RULES, linearize
+    >>> rules = DEFAULT_RULES | {torch.exp: lambda z: 1 + secant(torch.expm1, z, at_zero=1.0)}
+    >>> x = torch.tensor([[0.0, 2.0]])
+    >>> affine_map = linearize(lambda x: torch.exp(x).sum(1), x, rules=rules)
+    >>> affine_map.weight()
+    tensor([[1.0000, 3.1945]])
+    >>> affine_map.bias()
+    tensor([2.])
     """
     return input * hold(quotient, op, input, *args, at_zero=at_zero, **kwargs)
 
@@ -48,6 +61,19 @@ def product(op: Callable[..., Tensor], *factors: Any) -> Tensor:
     """A multilinear ``op`` of ``factors``: gates held, a tie split evenly.
 
     Of the active factors those with the lowest gate rank flow; the others are held.
+
+    Args:
+        op: linear in each of its arguments.
+        factors: what is multiplied; any of them may be constant.
+
+    >>> import torch
+    >>> from captum_ilin import DEFAULT_RULES, linearize
+    >>> rules = DEFAULT_RULES | {torch.mul: lambda a, b: product(torch.mul, a, b)}
+    >>> x = torch.tensor([[2.0, 3.0]])
+    >>> linearize(lambda x: torch.mul(x[:, :1], x[:, 1:]), x, rules=rules).weight()
+    tensor([[1.5000, 1.0000]])
+    >>> linearize(lambda x: torch.mul(x[:, :1], x[:, 1:].sigmoid()), x, rules=rules).weight()
+    tensor([[0.9526, 0.0000]])
     """
     flowing = hold(lambda: _flowing(factors))
     factors = tuple(
