@@ -49,24 +49,17 @@ def multi_head_attention_forward(
     is_causal: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """The op, with PyTorch's arguments: (attended, attention weights or None)."""
-    if query.dim() == 2:
+    unbatched = query.dim() == 2
+    if unbatched:
         query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
-        unbatched = True
-    else:
-        unbatched = False
     weights: Any = (q_proj_weight, k_proj_weight, v_proj_weight)
     if in_proj_weight is not None and not use_separate_proj_weight:
         weights = in_proj_weight.chunk(3)
     q, k, v = _projected((query, key, value), weights, in_proj_bias)
     mask = _joint_mask(attn_mask, key_padding_mask, query, num_heads)
     if bias_k is not None and bias_v is not None:
-        batch = query.shape[1]
-        k, v = (
-            torch.cat([k, bias_k.repeat(1, batch, 1)]),
-            torch.cat([v, bias_v.repeat(1, batch, 1)]),
-        )
-        mask = _widened(mask)
+        k, v, mask = _lengthened(k, bias_k), _lengthened(v, bias_v), _widened(mask)
     q = _split(q, num_heads)
     k = _split(k, num_heads) if static_k is None else static_k.unflatten(0, (-1, num_heads))
     v = _split(v, num_heads) if static_v is None else static_v.unflatten(0, (-1, num_heads))
@@ -87,6 +80,11 @@ def _projected(
     """Queries, keys and values."""
     biases = (None,) * 3 if bias is None else bias.chunk(3)
     return [F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=True)]
+
+
+def _lengthened(sequence: Tensor, item: Tensor) -> Tensor:
+    """(length, batch, width) with one learned item (1, 1, width) more, every row's."""
+    return torch.cat([sequence, item.repeat(1, sequence.shape[1], 1)])
 
 
 def _split(tensor: Tensor, num_heads: int) -> Tensor:
