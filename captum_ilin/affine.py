@@ -237,7 +237,10 @@ class AffineMap:
         if not total.requires_grad:
             return torch.zeros_like(rows).detach()
         with NO_AUTOCAST.restored():
-            return torch.autograd.grad(total, rows)[0]
+            (sums,) = torch.autograd.grad(
+                total, rows, allow_unused=True, materialize_grads=True
+            )
+        return sums
 
     def _terms(self, output: Tensor, *, create_graph: bool) -> list[tuple[Entry, list[Tensor]]]:
         """∂G/∂y ∘ c of every entry of the ledger that reaches ``output``."""

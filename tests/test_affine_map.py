@@ -486,3 +486,13 @@ def test_writing_into_the_result_of_a_layer_keeps_the_layers_constant(write: str
         moved = torch.einsum("btoik,bik->bto", affine_map.weight(), x)
     torch.testing.assert_close(slope, moved, rtol=1e-12, atol=1e-13)
     affine_map.check()
+
+
+def test_a_slope_of_zero_that_owes_nothing_to_the_output(x: Tensor) -> None:
+    """PyTorch's slope in the sign is a zero made without the gradient that flows in."""
+    magnitude = torch.randn(FEATURES, dtype=torch.float64)
+    affine_map = linearize(lambda x: torch.copysign(magnitude, x + 1), x)
+    assert torch.equal(affine_map.bias(), affine_map.outputs)
+    both = linearize(lambda x: torch.copysign(x, x + 1), x)
+    assert torch.equal(both.bias(), torch.zeros_like(x))
+    both.check()
