@@ -5,6 +5,8 @@ Running statistics are read, never updated.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,7 +37,7 @@ def instance_norm(
 ) -> Tensor:
     """Instance norm (Ulyanov et al. 2016); running statistics are read, never updated."""
     if not use_input_stats:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
+        return _batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
     return by_channel(standardized(input, list(range(2, input.dim())), eps), weight, bias)
 
 
@@ -52,13 +54,45 @@ def batch_norm(
 ) -> Tensor:
     """Batch norm (Ioffe & Szegedy 2015); running statistics are read, never updated."""
     if not training:
-        cudnn = torch.backends.cudnn.enabled
-        return torch.batch_norm(
-            input, weight, bias, running_mean, running_var, False, momentum, eps, cudnn
-        )
+        return _batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     _warn_of_batch_statistics()
     dims = [dim for dim in range(input.dim()) if dim != 1]
     return by_channel(standardized(input, dims, eps), weight, bias)
+
+
+def _batch_norm(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """PyTorch's own, whose gradient is laid out in memory as its input is.
+
+    For a batch of one PyTorch 2.13 mistakes a layout for another on the CPU, and reads the
+    gradient in the wrong order: for instance where a transpose follows.
+    """
+    result = F.batch_norm(input, *args, **kwargs)
+    return _with_gradient_laid_out(result, channels_last=_is_channels_last(input))
+
+
+def _instance_norm(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The same, which PyTorch computes as batch norm of a batch of one."""
+    result = F.instance_norm(input, *args, **kwargs)
+    return _with_gradient_laid_out(result, channels_last=False)
+
+
+def _with_gradient_laid_out(result: Tensor, *, channels_last: bool) -> Tensor:
+    def laid_out(slope: Tensor | None) -> Tensor | None:
+        if slope is None:
+            return None
+        if channels_last:  # spelled so that vmap takes it
+            return slope.movedim(1, -1).contiguous().movedim(-1, 1)
+        return slope.contiguous()
+
+    if result.requires_grad:
+        result.register_hook(laid_out)
+    return result
+
+
+def _is_channels_last(input: Tensor) -> bool:
+    if input.dim() not in (4, 5) or input.is_contiguous():
+        return False
+    return input.movedim(1, -1).is_contiguous()
 
 
 def _warn_of_batch_statistics() -> None:
@@ -86,7 +120,7 @@ def batch_norm_tangent(
         _warn_of_batch_statistics()
         running_mean = running_var = None
     return tangent(
-        F.batch_norm, input, running_mean, running_var, weight, bias, training, momentum, eps
+        _batch_norm, input, running_mean, running_var, weight, bias, training, momentum, eps
     )
 
 
@@ -105,7 +139,7 @@ def instance_norm_tangent(
     if use_input_stats:
         running_mean = running_var = None
     return tangent(
-        F.instance_norm,
+        _instance_norm,
         input,
         running_mean,
         running_var,
