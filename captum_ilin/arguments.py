@@ -37,7 +37,12 @@ def mapped(value: Any, function: Callable[[Tensor], Any]) -> Any:
 def tensors(value: Any) -> list[Tensor]:
     """Every tensor in nested lists, tuples and dicts, in order."""
     found: list[Tensor] = []
-    mapped(value, found.append)
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor  # a packed sequence cannot be made of anything else
+
+    mapped(value, note)
     return found
 
 

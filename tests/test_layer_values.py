@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from captum.attr import LayerGradientXActivation
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from captum_ilin import LayerILIN, linearize
 from tests.completeness import EVERYTHING, assert_complete
@@ -87,6 +88,28 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         _, (_, memory) = self.lstm(x)
         return self.head(torch.tanh(memory[-1]))
+
+
+@pytest.mark.parametrize("at_input", [False, True])
+def test_packed_sequences_that_leave_or_enter_a_layer(at_input: bool) -> None:
+    lengths = [5, 3]
+    gru, head = nn.GRU(4, 6, batch_first=True).double(), nn.Linear(6, 2).double()
+    x = torch.randn(2, 5, 4, dtype=torch.float64)
+
+    def tagger(x: Tensor) -> Tensor:
+        packed = pack_padded_sequence(x, lengths, batch_first=True)
+        steps, _ = pad_packed_sequence(gru(packed)[0], batch_first=True)
+        scores: Tensor = head(steps).sum(1)
+        return scores
+
+    attributions, delta, bias = LayerILIN(tagger, gru).attribute(
+        x, 1, attribute_to_layer_input=at_input, **EVERYTHING
+    )
+    steps = attributions if at_input else attributions[0]
+    assert steps.shape == (sum(lengths), 4 if at_input else 6)
+    torch.testing.assert_close(delta, torch.zeros_like(delta), rtol=0, atol=1e-13)
+    expected = tagger(x).detach()[:, 1].sum()
+    torch.testing.assert_close(steps.sum() + bias.sum(), expected, **ROUNDING)
 
 
 def test_nested_tuples_are_flattened() -> None:
