@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +18,48 @@ __all__ = ["buffers_kept", "modules_of"]
 
 
 def modules_of(forward_func: Any) -> list[nn.Module]:
-    """The modules a forward function is known to use, itself or in what it closes over."""
-    if isinstance(forward_func, nn.Module):
-        return [forward_func]
-    if isinstance(forward_func, functools.partial):
-        held = (forward_func.func, *forward_func.args, *forward_func.keywords.values())
-        return [module for value in held for module in modules_of(value)]
-    if inspect.ismethod(forward_func):
-        return [m for m in (forward_func.__self__,) if isinstance(m, nn.Module)]
-    if inspect.isfunction(forward_func):
-        variables = inspect.getclosurevars(forward_func)
-        held = (*variables.nonlocals.values(), *variables.globals.values())
-        return [value for value in held if isinstance(value, nn.Module)]
-    return []
+    """The modules a forward function is known to use, itself or in what its code names.
+
+    Functions, partials and methods that it names are followed in turn, and so are the
+    attributes of a method's or callable object's own instance.
+    """
+    found = [forward_func]
+    for value in found:  # which grows
+        for item in _named_by(value):
+            if all(item is not known for known in found):
+                found.append(item)
+    return [value for value in found if isinstance(value, nn.Module)]
+
+
+def _named_by(value: Any) -> list[Any]:
+    """The modules, functions, partials and methods that a callable's code names."""
+    if isinstance(value, nn.Module) or not callable(value):
+        return []
+    if isinstance(value, functools.partial):
+        named = [value.func, *value.args, *value.keywords.values()]
+    elif inspect.ismethod(value):
+        named = [value.__self__, *_attributes(value.__self__, value.__func__)]
+    elif inspect.isfunction(value):
+        variables = inspect.getclosurevars(value)
+        named = [*variables.nonlocals.values(), *variables.globals.values()]
+    else:
+        named = _attributes(value, type(value).__call__)
+    return [item for item in named if isinstance(item, _FOLLOWED) and not _is_torch(item)]
+
+
+_FOLLOWED = (nn.Module, functools.partial, types.FunctionType, types.MethodType)
+
+
+def _attributes(owner: Any, function: Any) -> list[Any]:
+    """The attributes of ``owner`` that the code of its method ``function`` names."""
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    own = getattr(owner, "__dict__", {})
+    return [own[name] for name in names if name in own]
+
+
+def _is_torch(item: Any) -> bool:
+    is_function = isinstance(item, types.FunctionType)
+    return is_function and str(item.__module__).partition(".")[0] == "torch"
 
 
 @contextmanager

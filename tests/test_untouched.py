@@ -6,6 +6,7 @@ check that a broken method passes is no check. The specimens are at the end.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from captum_ilin import (
     NotExactError,
     TrainingModeWarning,
     frozen,
+    in_double,
     linearize,
 )
 from tests.fingerprint import untouched
@@ -172,6 +174,45 @@ def test_attribute_leaves_everything(name: str) -> None:
 
 def test_attribute_leaves_everything_in_training_mode() -> None:
     check_leaves_everything_in_training_mode(ILIN)
+
+
+class Caller:
+    """Holds a network, and is neither a module nor a function."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __call__(self, x: Tensor) -> Any:
+        return self.network(x)
+
+    def run(self, x: Tensor) -> Any:
+        return self.network(x)
+
+
+def within_a_function(network: nn.Module) -> Any:
+    def inner(x: Tensor) -> Any:
+        return network(x)
+
+    return lambda x: inner(x)
+
+
+WAYS_TO_CALL = {
+    "in_double": in_double,
+    "in_double of a function": lambda network: in_double(within_a_function(network)),
+    "partial of a function": lambda network: functools.partial(within_a_function(network)),
+    "function within a function": within_a_function,
+    "method": lambda network: Caller(network).run,
+    "callable object": Caller,
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_CALL)
+def test_networks_that_are_called_indirectly_are_left_alone(way: str) -> None:
+    """Running statistics and their counters, through the plain forward pass as well."""
+    network, x = ConvNet().train(), torch.randn(3, 3, 12, 12, dtype=torch.float64)
+    forward = WAYS_TO_CALL[way](network)
+    with untouched(network, x), pytest.warns(TrainingModeWarning):
+        ILIN(forward).attribute(x, target=1, **EVERYTHING)
 
 
 def test_attribute_leaves_everything_after_an_error() -> None:
