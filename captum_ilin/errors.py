@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 __all__ = [
     "DuplicateRuleError",
@@ -141,8 +141,10 @@ class TrainingModeWarning(IlinWarning):
     """An op ran in training mode: the map depends on chance or on other rows."""
 
 
-def without_rule(sites: Sequence[object], *, strict: bool = False) -> str:
-    """The message about ops that no rule covers."""
+def without_rule(
+    sites: Sequence[object], functions: Collection[object] = (), *, strict: bool = False
+) -> str:
+    """The message about ops that no rule covers; ``functions`` among them can have none."""
     names = ", ".join(str(site) for site in sites)
     done = (
         "strict=True refuses to take its tangent."
@@ -150,11 +152,21 @@ def without_rule(sites: Sequence[object], *, strict: bool = False) -> str:
         else "Frozen at its tangent: the map is still exact, with the intercept in the bias, "
         "but the split between weight and bias is a default nobody chose."
     )
-    return (
-        f"No rule for: {names}. {done} Add a rule: `linearize(..., rules=DEFAULT_RULES | "
-        "{op: rule})`, where rule has the op's own signature and passes what it freezes "
-        "through `hold`."
-    )
+    advice = [
+        *([_ADD_A_RULE] if any(site not in functions for site in sites) else []),
+        *([_REWRITE_THE_FUNCTION] if functions else []),
+    ]
+    return f"No rule for: {names}. {done} {' '.join(advice)}"
+
+
+_ADD_A_RULE = (
+    "Add a rule: `linearize(..., rules=DEFAULT_RULES | {op: rule})`, where rule has the op's "
+    "own signature and passes what it freezes through `hold`."
+)
+_REWRITE_THE_FUNCTION = (
+    "A custom autograd.Function cannot be given a rule, because no op call announces it: write "
+    "it in torch ops, or as a torch.library.custom_op and give that a rule."
+)
 
 
 def refused(site: object, reason: str) -> str:

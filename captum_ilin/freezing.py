@@ -296,7 +296,7 @@ class Freezing(TorchFunctionMode):
             if self._foreign.passes_by(value):
                 continue
             name = "" if value.grad_fn is None else value.grad_fn.name()
-            self.reports.note_unregistered(self._site(name))
+            self.reports.note_unregistered(self._site(name), is_function=True)
             tangent, graph = self._foreign.freeze(value, self.activity.sources(value))
             self.activity.mark(tangent)
             if self.ledger is not None:

@@ -31,17 +31,21 @@ class Reports:
     Attributes:
         strict: raise at an op without a rule instead of counting it.
         unregistered: where an op without a rule was called, and how often.
+        functions: those among them that are custom functions, which can have no rule.
         held: where an op without a rule and without a derivative was called.
     """
 
     strict: bool = False
     unregistered: Counter[Site] = field(default_factory=Counter)
+    functions: set[Site] = field(default_factory=set)
     held: Counter[Site] = field(default_factory=Counter)
 
-    def note_unregistered(self, site: Site) -> None:
+    def note_unregistered(self, site: Site, *, is_function: bool = False) -> None:
         """Count a call of an op without a rule, or raise under ``strict``."""
+        if is_function:
+            self.functions.add(site)
         if self.strict:
-            raise UnregisteredOpError(without_rule([site], strict=True))
+            raise UnregisteredOpError(without_rule([site], self.functions, strict=True))
         self.unregistered[site] += 1
 
     def note_held(self, site: Site) -> None:
@@ -51,6 +55,6 @@ class Reports:
     def warn(self) -> None:
         """One warning for all ops without a rule, and one for those without a derivative."""
         if self.unregistered:
-            warn(UnregisteredOpWarning, without_rule(list(self.unregistered)))
+            warn(UnregisteredOpWarning, without_rule(list(self.unregistered), self.functions))
         if self.held:
             warn(UnregisteredOpWarning, without_derivative(list(self.held)))
