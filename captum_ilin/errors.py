@@ -32,6 +32,7 @@ __all__ = [
     "OpaqueModuleError",
     "OutputShapeError",
     "RefusedOpError",
+    "RuleTypeError",
     "TargetError",
     "TargetRangeError",
     "TrainingModeWarning",
@@ -115,6 +116,10 @@ class RefusedOpError(IlinError, NotImplementedError):
 
 class DuplicateRuleError(IlinError, ValueError):
     """Two rules registered for one op in one table."""
+
+
+class RuleTypeError(IlinError, TypeError):
+    """The rules are not a table, or an entry does not map an op to a rule."""
 
 
 class NotExactError(IlinError, ArithmeticError):

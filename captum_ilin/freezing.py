@@ -26,6 +26,7 @@ from captum_ilin.location import Locator, Site
 from captum_ilin.modes import gradients_on, running_eagerly
 from captum_ilin.reports import Reports
 from captum_ilin.rule import Kind, Op, Rule, op_name
+from captum_ilin.ruletable import check_rules
 from captum_ilin.saving import has_hooks, is_checkpointing, saving_as_it_is
 from captum_ilin.tangent import tangent, written_tangent
 from captum_ilin.transforms import CANNOT_FOLLOW, is_transforming, unwrapped
@@ -66,6 +67,7 @@ class Freezing(TorchFunctionMode):
         self, rules: RuleTable, *, strict: bool = False, ledger: Ledger | None = None
     ) -> None:
         super().__init__()
+        check_rules(rules)
         self.rules = rules
         self.ledger = ledger
         self.activity = Activity()

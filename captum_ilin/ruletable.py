@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
+from torch import nn
+
 from captum_ilin.activity import copied
 from captum_ilin.dispatched import identity, is_dispatched, spelled, writes
-from captum_ilin.errors import DuplicateRuleError
+from captum_ilin.errors import DuplicateRuleError, RuleTypeError
 from captum_ilin.rule import Kind, Op, Rule, op_name
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from captum_ilin.rule import Rank
 
-__all__ = ["RuleTable"]
+__all__ = ["RuleTable", "check_rules"]
 
 _RuleFunction = TypeVar("_RuleFunction", bound=Op)
 
@@ -46,7 +49,7 @@ class RuleTable(Mapping[Op, Rule]):
     ) -> None:
         self.name = name
         self._rules: dict[Op, Rule] = {
-            identity(op): rule if isinstance(rule, Rule) else _rule_of(op, rule)
+            identity(_checked(op)): rule if isinstance(rule, Rule) else _rule_of(op, rule)
             for op, rule in (rules or {}).items()
         }
         self._open = rules is None
@@ -202,7 +205,7 @@ class RuleTable(Mapping[Op, Rule]):
                 "This RuleTable is closed because it was made from other tables. "
                 "Make a new table with `table | {op: rule}`."
             )
-        for op in map(identity, ops):
+        for op in map(identity, map(_checked, ops)):
             if op in self._rules:
                 raise DuplicateRuleError(
                     f"The op {op_name(op)} has a rule in this table already: "
@@ -212,7 +215,45 @@ class RuleTable(Mapping[Op, Rule]):
             self._rules[op] = rule
 
 
+def check_rules(rules: Any) -> None:
+    """A table, not the entries alone."""
+    if not isinstance(rules, RuleTable):
+        raise RuleTypeError(
+            f"rules has type {type(rules).__name__}; expected a RuleTable, because every op "
+            "that it leaves out has no rule. Pass `DEFAULT_RULES | {op: rule}`."
+        )
+
+
+def _checked(op: Op) -> Op:
+    """``op``, if a run can see it called."""
+    owner = getattr(op, "__self__", op)
+    kind = owner if isinstance(owner, type) else type(owner)
+    if issubclass(kind, nn.Module):
+        raise RuleTypeError(
+            f"The rule for {kind.__name__} would never be used, because it is a module, and a "
+            "run sees the functions that its forward calls. Register those, such as "
+            "torch.nn.functional.relu for nn.ReLU."
+        )
+    if issubclass(kind, torch.autograd.Function):
+        raise RuleTypeError(
+            f"The rule for {kind.__name__} would never be used, because no op call announces a "
+            "custom autograd.Function. Write it in torch ops, or as a torch.library.custom_op "
+            "and register that."
+        )
+    if not callable(op):
+        raise RuleTypeError(
+            f"A rule was given for {op!r}; expected an op, the function itself, such as "
+            "torch.sinc or torch.ops.mine.swiglu."
+        )
+    return op
+
+
 def _rule_of(op: Op, function: Op) -> Rule:
+    if not callable(function):
+        raise RuleTypeError(
+            f"The rule for {op_name(op)} has type {type(function).__name__}; expected a "
+            "function with the op's own signature."
+        )
     return Rule(function, name=op_name(op), inplace=is_dispatched(op) and writes(op))
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from captum_ilin import (
+    DEFAULT_RULES,
     ILIN,
     EmptyBatchError,
     ForwardFunctionError,
@@ -23,6 +25,8 @@ from captum_ilin import (
     NotExactError,
     OpaqueModuleError,
     OutputShapeError,
+    RuleTable,
+    RuleTypeError,
     TargetError,
     TargetRangeError,
     TrainingModeWarning,
@@ -633,3 +637,50 @@ def test_one_model_survives_every_error(network: nn.Module, x: Tensor) -> None:
         with pytest.raises(IlinError):
             ILIN(network).attribute(**{"target": 1} | bad)
     assert torch.equal(ILIN(network).attribute(x, target=1), expected)
+
+
+# rules
+
+
+class Cubed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        return z**3
+
+
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        ({"relu": F.relu}, "A rule was given for 'relu'; expected an op, the function itself"),
+        ({nn.ReLU: F.relu}, "The rule for ReLU would never be used, because it is a module"),
+        ({nn.ReLU(): F.relu}, "sees the functions that its forward calls. Register those"),
+        (
+            {Cubed: F.relu},
+            "The rule for Cubed would never be used, because no op call announces",
+        ),
+        ({Cubed.apply: F.relu}, "or as a torch.library.custom_op and register that"),
+        (
+            {torch.relu: 3},
+            "The rule for relu has type int; expected a function with the op's own",
+        ),
+    ],
+)
+def test_a_rule_that_would_never_be_used(entry: Any, match: str) -> None:
+    with pytest.raises(RuleTypeError, match=match):
+        DEFAULT_RULES | entry
+    with pytest.raises(TypeError, match=match):
+        RuleTable(entry)
+
+
+def test_a_module_cannot_be_registered() -> None:
+    with pytest.raises(RuleTypeError, match="The rule for ReLU would never be used"):
+        RuleTable().freezes(nn.ReLU)(F.relu)
+
+
+@pytest.mark.parametrize("rules", [{torch.relu: F.relu}, [F.relu], None])
+def test_rules_that_are_not_a_table(rules: Any, network: nn.Module, x: Tensor) -> None:
+    message = r"expected a RuleTable, .* Pass `DEFAULT_RULES \| \{op: rule\}`"
+    with pytest.raises(RuleTypeError, match=message):
+        linearize(network, x, rules=rules)
+    with pytest.raises(TypeError, match=message):
+        ILIN(network, rules=rules).attribute(x, target=1)
