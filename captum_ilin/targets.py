@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -48,8 +49,8 @@ def _rows(target: Any, batch: int) -> list[tuple[int, ...]]:
     """One index tuple per example."""
     if isinstance(target, bool):
         raise _unknown(target)
-    if isinstance(target, int):
-        return [(target,)] * batch
+    if isinstance(target, Integral):
+        return [(int(target),)] * batch
     if isinstance(target, tuple):
         return [_indices(target)] * batch
     if isinstance(target, Tensor):
@@ -94,7 +95,7 @@ def _indices(items: tuple[Any, ...]) -> tuple[int, ...]:
 def _is_index(item: Any) -> bool:
     if isinstance(item, Tensor):
         return item.numel() == 1 and _holds_integers(item)
-    return isinstance(item, int) and not isinstance(item, bool)
+    return isinstance(item, Integral) and not isinstance(item, bool)
 
 
 def _holds_integers(tensor: Tensor) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from captum._utils.gradient import construct_neuron_grad_fn
@@ -98,6 +99,8 @@ def test_positional_delta_flag(network: nn.Module, x: Tensor) -> None:
         ([4, 0, 1, 3], [4, 0, 1, 3]),
         ([torch.tensor(4), torch.tensor(0), torch.tensor(1), torch.tensor(3)], [4, 0, 1, 3]),
         ([(4,), (0,), (1,), (3,)], [4, 0, 1, 3]),
+        (np.int64(3), [3, 3, 3, 3]),
+        (list(np.array([4, 0, 1, 3])), [4, 0, 1, 3]),
     ],
 )
 def test_each_example_is_explained_at_its_own_target(
