@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -133,14 +134,14 @@ def input_name(position: int, inputs: tuple[Any, ...]) -> str:
 def _check_input(value: Any, name: str, forward_func: Any) -> None:
     if not isinstance(value, Tensor):
         raise InputTypeError(
-            f"{name} is a {type(value).__name__}; expected a floating-point tensor. Convert "
-            "it with torch.as_tensor(...)."
+            f"{name} is a {type(value).__name__}; expected a floating-point tensor. "
+            f"{_advice_on_type(value)}"
         )
     if not value.is_floating_point():
         raise InputTypeError(
             f"{name} is a tensor of {value.dtype}; expected floating point, because an "
-            "affine map needs inputs that can vary continuously. Convert numbers with "
-            f".float().{_advice_on_tokens(value, forward_func)}"
+            f"affine map needs inputs that can vary continuously. {_advice_on_numbers(value)}"
+            f"{_advice_on_tokens(value, forward_func)}"
         )
     if value.is_meta or value.is_nested:
         kind = "on the meta device, without values" if value.is_meta else "nested"
@@ -154,6 +155,27 @@ def _check_input(value: Any, name: str, forward_func: Any) -> None:
             "dimension is the batch; pass at least one example."
         )
     check_finite(value, name)
+
+
+def _advice_on_type(value: Any) -> str:
+    if value is None:
+        return "Leave it out, or pass it in additional_forward_args."
+    if isinstance(value, dict):
+        return (
+            "Pass its tensors as a tuple, and `lambda a, b: model(a=a, b=b)` as forward_func."
+        )
+    if isinstance(value, list) and any(isinstance(item, Tensor) for item in value):
+        return "Pass several inputs as a tuple; make rows one tensor with torch.stack(...)."
+    return "Convert it with torch.as_tensor(...)."
+
+
+def _advice_on_numbers(value: Tensor) -> str:
+    if value.is_complex():
+        return (
+            "Pass torch.view_as_real(...) of it, and "
+            "`lambda x: model(torch.view_as_complex(x))` as forward_func."
+        )
+    return "Convert numbers with .float()."
 
 
 def _advice_on_tokens(value: Tensor, forward_func: Any) -> str:
@@ -213,7 +235,7 @@ def check_output(outputs: Any) -> None:
     if not isinstance(outputs, Tensor):
         raise ForwardFunctionError(
             f"forward_func returned a {type(outputs).__name__}; expected one tensor. Wrap "
-            "it, for example `lambda x: model(x).logits`."
+            f"it, for example `lambda x: {_part_of(outputs)}`."
         )
     if outputs.dim() == 0:
         raise OutputShapeError(
@@ -221,6 +243,17 @@ def check_output(outputs: Any) -> None:
             "expected one row per example, (batch,) or (batch, ...). Drop the reduction "
             "over the batch, or end with .reshape(1) if the batch is one example."
         )
+
+
+def _part_of(outputs: Any) -> str:
+    """How to write the first tensor in ``outputs``."""
+    if isinstance(outputs, Mapping) and not hasattr(outputs, "logits"):
+        keys = [key for key, value in outputs.items() if isinstance(value, Tensor)]
+        return f"model(x)[{keys[0]!r}]" if keys else "model(x)[...]"
+    if isinstance(outputs, (list, tuple)) and not hasattr(outputs, "logits"):
+        places = [i for i, value in enumerate(outputs) if isinstance(value, Tensor)]
+        return f"model(x)[{places[0]}]" if places else "model(x)[...]"
+    return "model(x).logits"
 
 
 def check_batch(outputs: Tensor, inputs: tuple[Tensor, ...]) -> None:
@@ -231,5 +264,5 @@ def check_batch(outputs: Tensor, inputs: tuple[Tensor, ...]) -> None:
                 f"forward_func returned {outputs.shape[0]} rows (shape "
                 f"{tuple(outputs.shape)}) for {value.shape[0]} rows of "
                 f"{input_name(position, inputs)} (shape {tuple(value.shape)}). The first "
-                "dimension of both must be the batch."
+                "dimension of both must be the batch: pass a single example as x[None]."
             )

@@ -5,8 +5,11 @@ Every case also leaves the model and the caller's tensors as they were.
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -95,12 +98,13 @@ def assert_refused(
 def test_inputs_that_are_not_floating_point(
     ask: Any, dtype: torch.dtype, network: nn.Module
 ) -> None:
+    advice = "Pass torch.view_as_real" if dtype.is_complex else "Convert numbers with .float"
     assert_refused(
         ask,
         network,
         torch.ones(2, 3, dtype=dtype),
         error=InputTypeError,
-        match=rf"inputs is a tensor of {dtype}; expected floating.*Convert numbers with .float",
+        match=rf"inputs is a tensor of {dtype}; expected floating.*{advice}",
         also=TypeError,
     )
 
@@ -138,9 +142,20 @@ def test_token_ids_are_led_to_the_embedding_layer(ask: Any, as_function: bool) -
 def test_numbers_that_are_not_token_ids_are_not_taken_for_some(
     ask: Any, network: nn.Module
 ) -> None:
-    for dtype in (torch.bool, torch.complex64):
-        with pytest.raises(InputTypeError, match=r"with .float\(\)\.$"):
+    for dtype, advice in (
+        (torch.bool, r"with .float\(\)\.$"),
+        (torch.complex64, r"model\(torch.view_as_complex\(x\)\)` as forward_func\.$"),
+    ):
+        with pytest.raises(InputTypeError, match=advice):
             ask(network, torch.ones(2, 3, dtype=dtype))
+
+
+def test_complex_inputs_are_explained_as_advised() -> None:
+    z = torch.randn(2, 3, dtype=torch.complex128)
+    affine_map = linearize(
+        lambda x: torch.view_as_complex(x).abs().square(), torch.view_as_real(z)
+    )
+    assert affine_map.check().largest_error < 1e-14
 
 
 def test_without_an_embedding_layer_in_sight_the_usual_name_is_given() -> None:
@@ -171,6 +186,29 @@ def test_inputs_that_are_not_tensors(ask: Any, inputs: Any, network: nn.Module) 
         match=rf"inputs is a {type(inputs).__name__}; expected a floating-point tensor",
         also=TypeError,
     )
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("inputs", "advice"),
+    [
+        ([torch.zeros(2, 3)], r"Pass several inputs as a tuple; make rows one tensor with"),
+        (
+            {"x": torch.zeros(2, 3)},
+            r"Pass its tensors as a tuple, and `lambda a, b: model\(a=a",
+        ),
+        (
+            (torch.zeros(2, 3), None),
+            r"inputs\[1\] is a NoneType; .* Leave it out, or pass it in",
+        ),
+        (np.zeros((2, 3)), r"inputs is a ndarray; .* Convert it with torch.as_tensor\("),
+    ],
+)
+def test_inputs_that_are_not_tensors_get_advice_that_fits(
+    ask: Any, inputs: Any, advice: str, network: nn.Module
+) -> None:
+    with pytest.raises(InputTypeError, match=advice):
+        ask(network, inputs)
 
 
 @BOTH
@@ -396,6 +434,27 @@ def test_output_that_is_not_a_tensor(
         match=rf"forward_func returned a {kind}; expected one tensor. Wrap it",
         also=TypeError,
     )
+
+
+@pytest.mark.parametrize(
+    ("wrap", "advice"),
+    [
+        (lambda y: {"loss": None, "scores": y}, r"model(x)['scores']"),
+        (lambda y: (None, y), r"model(x)[1]"),
+        (lambda y: (), r"model(x)[...]"),
+        (lambda y: SimpleNamespace(logits=y), r"model(x).logits"),
+    ],
+)
+def test_an_output_of_several_parts_is_taken_apart_as_advised(
+    wrap: Any, advice: str, network: nn.Module, x: Tensor
+) -> None:
+    with pytest.raises(ForwardFunctionError, match=re.escape(f"`lambda x: {advice}`.")):
+        linearize(lambda x: wrap(network(x)), x)
+
+
+def test_a_single_example_without_a_batch_is_told_how_to_get_one(network: nn.Module) -> None:
+    with pytest.raises(OutputShapeError, match=r"pass a single example as x\[None\]\."):
+        linearize(network, torch.zeros(3, dtype=torch.float64))
 
 
 @BOTH
