@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -41,7 +42,7 @@ def select_neuron(values: Sequence[Tensor], selector: Any) -> Tensor:
 
 
 def _check_index(index: tuple[Any, ...], selector: Any, value: Tensor) -> None:
-    if any(isinstance(part, bool) or not isinstance(part, (int, slice)) for part in index):
+    if any(isinstance(part, bool) or not isinstance(part, (Integral, slice)) for part in index):
         raise NeuronSelectorError(
             f"The neuron_selector {selector!r} has a form that is not known. Use an int, a "
             "tuple of ints and slices, or a function that returns one value per example."

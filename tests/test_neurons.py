@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from captum.attr import GradientAttribution, NeuronAttribution, NeuronGradient, NoiseTunnel
@@ -75,6 +76,7 @@ def test_a_unit_of_every_layer_of_a_relu_network(
         (3, [3]),
         (-1, [5]),
         ((3,), [3]),
+        (np.int64(3), [3]),
         (slice(1, 4), [1, 2, 3]),
         ((slice(1, 6, 2),), [1, 3, 5]),
         (lambda value: value[:, 4], [4]),
