@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from captum_ilin.errors import ForwardFunctionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,6 +49,10 @@ def in_double(forward_func: Callable[..., Any]) -> Callable[..., Any]:
     Returns:
         A callable with the same signature, for ``linearize``, ``ILIN`` or anything else.
 
+    Raises:
+        ForwardFunctionError: when called, if the output is of a narrower type, because
+            parameters or inputs are.
+
     Cost: one Python call for each torch call.
 
     >>> import torch
@@ -62,9 +68,20 @@ def in_double(forward_func: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(forward_func, updated=())
     def forward(*args: Any, **kwargs: Any) -> Any:
         with _Widening():
-            return forward_func(*args, **kwargs)
+            outputs = forward_func(*args, **kwargs)
+        _check_is_double(outputs)
+        return outputs
 
     return forward
+
+
+def _check_is_double(outputs: Any) -> None:
+    if isinstance(outputs, Tensor) and outputs.dtype in _NARROWER:
+        raise ForwardFunctionError(
+            f"forward_func returned {outputs.dtype} inside in_double; expected float64, which "
+            "it is throughout if its parameters and inputs are. Call model.double(), and pass "
+            "inputs.double()."
+        )
 
 
 class _Widening(TorchFunctionMode):

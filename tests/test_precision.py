@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from captum_ilin import in_double, linearize
+from captum_ilin import ForwardFunctionError, in_double, linearize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,14 @@ def test_casts_stay_double(name: str) -> None:
 )
 def test_other_types_are_left_alone(make: Callable[[], Tensor]) -> None:
     assert in_double(make)().dtype == make().dtype
+
+
+def test_what_is_not_double_says_so() -> None:
+    message = (
+        r"returned torch.float32 inside in_double; expected float64.*Call model.double\(\)"
+    )
+    with pytest.raises(ForwardFunctionError, match=message):
+        linearize(in_double(torch.nn.Linear(3, 2)), torch.randn(4, 3))
 
 
 def test_nothing_is_left_behind() -> None:
