@@ -142,8 +142,9 @@ class InstanceWiseLinearization(GradientAttribution):
             inputs (Tensor or tuple[Tensor, ...]): floating-point inputs, batch first.
             target (int, tuple, Tensor or list, optional): the output to explain, in any of
                 Captum's forms. Default: None, for one output per example
-            additional_forward_args (Any, optional): further arguments of ``forward_func``,
-                held constant. Default: None
+            additional_forward_args (Any, optional): further positional arguments of
+                ``forward_func``, held constant; bind those with names by
+                ``functools.partial``. Default: None
             return_convergence_delta (bool, optional): also return the measured difference
                 Σ attributions + bias − F(x). Default: False
             return_bias (bool, optional): also return the bias. Default: False

@@ -48,7 +48,8 @@ def linearize(
             (batch,). It is not changed.
         inputs: the operating point x0: a floating-point tensor (batch, \\*features), or a
             tuple of them.
-        additional_forward_args (optional): further arguments, held constant.
+        additional_forward_args (optional): further positional arguments, held constant; bind
+            those with names by ``functools.partial``.
         rules (RuleTable, optional): how each op is frozen. Default: ``DEFAULT_RULES``.
         strict (bool, optional): raise at an op without a rule. Default: False, which takes
             its tangent and warns.
