@@ -70,11 +70,9 @@ class Arguments:
         self._activity = activity
         self.ranks: list[int] = []
         self.inference = False
-        first = [self._sorted(arg) for arg in args[:1]]
-        self.only_first = bool(self.ranks) and isinstance(args[0], Tensor)
-        self.args = (*first, *[self._sorted(arg) for arg in args[1:]])
+        self.args = tuple([self._sorted(arg) for arg in args])
         self.kwargs = {name: self._sorted(arg) for name, arg in kwargs.items()}
-        self.only_first = self.only_first and len(self.ranks) == 1
+        self.only_first = len(self.ranks) == 1 and _requires_grad(self.first)
 
     def _sorted(self, arg: Any) -> Any:
         if type(arg) in _NUMBERS:
@@ -134,16 +132,23 @@ class Arguments:
         return _Kept(tensor, -1 if tensor.is_inference() else tensor._version)
 
 
-_NUMBERS = frozenset({bool, int, float, str, type(None)})
+_NUMBERS = frozenset({bool, int, float, str, type(None), type(Ellipsis)})
+
+
+def _requires_grad(value: Any) -> bool:
+    """Of an argument that was sorted: whether it is an active tensor."""
+    return isinstance(value, Tensor) and value.requires_grad
 
 
 def _is_plain(values: Sequence[Any]) -> bool:
-    """Only whole numbers, such as strides and shapes."""
+    """Only numbers and slices of them, such as shapes and indices."""
     return not any(map(_may_hold_tensors, values))
 
 
 def _may_hold_tensors(value: Any) -> bool:
-    return not isinstance(value, int)
+    if type(value) is slice:
+        return not _is_plain((value.start, value.stop, value.step))
+    return type(value) not in _NUMBERS
 
 
 class _Blank(NamedTuple):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from captum_ilin.holding import hold
-from captum_ilin.rules.primitives import quotient
+from captum_ilin.rules.primitives import quotient, secant
 from captum_ilin.rules.spellings import functions
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import tangent
@@ -46,6 +46,18 @@ def _secant(gate: Callable[..., Tensor], *ops: Op, inplace: tuple[Op, ...] = ())
         return input.mul_(hold(gate, input, *args, **kwargs))
 
 
+def _quotient(op: Op, *aliases: Op, at_zero: float, inplace: tuple[Op, ...] = ()) -> None:
+    """Register op and its aliases with the secant whose slope is the quotient φ(z)/z."""
+    RULES.freezes(op, *aliases, rank=1, is_elementwise=True)(
+        partial(secant, op, at_zero=at_zero)
+    )
+    gate = partial(quotient, op, at_zero=at_zero)
+
+    @RULES.writes(*inplace, plain=op, rank=1)
+    def rule_(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return input.mul_(hold(gate, input, *args, **kwargs))
+
+
 def _tangent(op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int = 1) -> None:
     """Register op and its aliases with their first-order Taylor expansion."""
     register = RULES.freezes(
@@ -64,7 +76,6 @@ def _softplus_gate(input: Tensor) -> Tensor:
 
 
 # Gates with a closed form.
-_secant(partial(quotient, _nn.gelu, at_zero=0.5), _nn.gelu, inplace=functions("_nn", "gelu_"))
 _secant(torch.sigmoid, _nn.silu, inplace=(_nn.silu_,))
 _secant(F.hardsigmoid, _nn.hardswish, inplace=(_nn.hardswish_,))
 _secant(_softplus_gate, _nn.mish, inplace=(_nn.mish_,))
@@ -79,11 +90,11 @@ _secant(_softsign_gate, F.softsign)
 
 def _quotients(slopes: dict[Op, tuple[float, tuple[Op, ...], tuple[Op, ...]]]) -> None:
     for op, (at_zero, aliases, inplace) in slopes.items():
-        gate = partial(quotient, op, at_zero=at_zero)
-        _secant(gate, op, *aliases, inplace=inplace)
+        _quotient(op, *aliases, at_zero=at_zero, inplace=inplace)
 
 
-# Gates as a quotient: op: (slope at zero, aliases, in-place forms).
+_quotient(_nn.gelu, at_zero=0.5, inplace=functions("_nn", "gelu_"))
+# The others: op: (slope at zero, aliases, in-place forms).
 _quotients(
     {
         torch.tanh: (1.0, (Tensor.tanh, F.tanh), (torch.tanh_, Tensor.tanh_)),

@@ -10,10 +10,11 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from captum_ilin.activity import gate_rank, is_active
-from captum_ilin.holding import hold
+from captum_ilin.holding import hold, is_taped
 from captum_ilin.tangent import linearized
 
 if TYPE_CHECKING:
@@ -46,15 +47,37 @@ def secant(
     >>> affine_map.bias()
     tensor([2.])
     """
-    return input * hold(quotient, op, input, *args, at_zero=at_zero, **kwargs)
+    if is_taped():
+        return input * hold(quotient, op, input, *args, at_zero=at_zero, **kwargs)
+    point = input.detach()
+    value = op(point, *args, **kwargs)
+    return _Secant.apply(input, [value], _slope(value / point, at_zero))
+
+
+class _Secant(torch.autograd.Function):
+    """The op's own value, which needs no product forward; backward u · slope."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, value: list[Tensor], slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        return value[0]  # in a list, so that it is no argument: those may not be written to
+
+    @staticmethod
+    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
+        (slope,) = ctx.saved_tensors
+        return vector * slope, None, None
 
 
 def quotient(
     op: Callable[..., Tensor], input: Tensor, *args: Any, at_zero: float, **kwargs: Any
 ) -> Tensor:
-    """φ(z)/z, and φ'(0) where z is exactly 0: for a finite z, 0/0 is the only NaN."""
-    slope = op(input, *args, **kwargs).div_(input)
-    return slope.nan_to_num_(nan=at_zero, posinf=inf, neginf=-inf)
+    """φ(z)/z, and φ'(0) where z is exactly 0."""
+    return _slope(op(input, *args, **kwargs).div_(input), at_zero)
+
+
+def _slope(ratio: Tensor, at_zero: float) -> Tensor:
+    """``ratio``, with φ'(0) for 0/0, which for a finite z is the only NaN."""
+    return ratio.nan_to_num_(nan=at_zero, posinf=inf, neginf=-inf)
 
 
 def product(op: Callable[..., Tensor], *factors: Any) -> Tensor:
