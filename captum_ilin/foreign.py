@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.modules._functions import BackwardHookFunction
 
+from captum_ilin.activity import copied
 from captum_ilin.errors import NotExactError, RefusedOpError, refused
 from captum_ilin.localgraph import LocalGraph, attached
 
@@ -96,6 +97,7 @@ class ForeignValues:
 
     def __init__(self) -> None:
         self._used: dict[tuple[Node, int], Tensor] = {}
+        self._kept: set[tuple[Node, int]] = set()  # as they were before a write
         self._recomputed: set[tuple[Node, int]] = set()
         self.is_recomputed = False
         self.tangents: dict[int, tuple[Tensor, int, Tensor]] = {}
@@ -104,9 +106,22 @@ class ForeignValues:
         """Remember active values, or what stands for them, used while gradients were off."""
         for value in values:
             edge = get_gradient_edge(value)
-            self._used[edge.node, edge.output_nr] = self.stand_in(value)
+            if (edge.node, edge.output_nr) not in self._kept:
+                self._used[edge.node, edge.output_nr] = self.stand_in(value)
             if self.is_recomputed:
                 self._recomputed.add((edge.node, edge.output_nr))
+
+    def keep_from(self, target: Tensor) -> None:
+        """Copy used values that lie in the memory of ``target``, which is about to change.
+
+        A custom function may overwrite its own argument where autograd does not look.
+        """
+        memory = target.untyped_storage().data_ptr()
+        for edge, value in self._used.items():
+            if value.untyped_storage().data_ptr() == memory:
+                with torch.enable_grad():
+                    self._used[edge] = copied(value)
+                self._kept.add(edge)
 
     def passes_by(self, value: Tensor) -> bool:
         """Whether ``value`` only went through a module's backward hooks; they are left out.

@@ -162,7 +162,7 @@ class Freezing(TorchFunctionMode):
             if rule is not None and rule.inplace and self._hidden.is_reachable(args[0]):
                 self._hidden.note_write(args[0], self._site(rule.name))
             return func(*args, **kwargs)
-        if self._hidden.written:
+        if self._hidden.written and torch.is_grad_enabled():  # else the result is constant
             self._hidden.check(arguments.active())
         written = rule is not None and rule.inplace
         if arguments.inference:
@@ -195,6 +195,7 @@ class Freezing(TorchFunctionMode):
             return result
         if rule.inplace and not torch.is_grad_enabled():
             self._hidden.note_write(arguments.args[0], self._site(rule.name))
+            self._foreign.keep_from(arguments.args[0])
             return func(*arguments.args, **arguments.kwargs)
         return self._freeze(func, rule, arguments)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from captum_ilin import ILIN, NotExactError, UnregisteredOpWarning, linearize
+from captum_ilin import ILIN, NotExactError, RefusedOpError, UnregisteredOpWarning, linearize
 from tests.fingerprint import untouched
 from tests.networks import smooth_mlp
 
@@ -318,3 +318,40 @@ def test_one_model_in_several_threads_at_once() -> None:
         found = list(pool.map(explain, points))
     for got, wanted in zip(found, expected, strict=True):
         torch.testing.assert_close(got, wanted, rtol=0, atol=0)
+
+
+class OverwritesItsArgument(torch.autograd.Function):
+    """exp(2z), computed in the memory of z, as TabNet's sparsemax shifts its argument."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        z *= 2
+        y = z.exp()
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, vector: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return 2 * vector * y
+
+
+@REPORTED
+def test_a_function_that_overwrites_its_argument_keeps_its_operating_point(x: Tensor) -> None:
+    def forward(x: Tensor) -> Tensor:
+        return OverwritesItsArgument.apply(0.3 * x).sum(1)
+
+    affine_map = linearize(forward, x)
+    slope = 0.6 * (0.6 * x).exp()
+    torch.testing.assert_close(affine_map.weight(), slope, rtol=1e-14, atol=0)
+    affine_map.check()
+
+
+@REPORTED
+def test_a_value_overwritten_inside_a_function_is_not_used_again(x: Tensor) -> None:
+    def forward(x: Tensor) -> Tensor:
+        z = 0.3 * x
+        return (OverwritesItsArgument.apply(z) + z).sum(1)
+
+    with pytest.raises(RefusedOpError, match="overwrites a value that depends on the inputs"):
+        linearize(forward, x)
