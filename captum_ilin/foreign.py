@@ -20,6 +20,7 @@ from torch.nn.modules._functions import BackwardHookFunction
 from captum_ilin.activity import copied
 from captum_ilin.errors import NotExactError, RefusedOpError, refused
 from captum_ilin.localgraph import LocalGraph, attached
+from captum_ilin.memory import memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -116,9 +117,9 @@ class ForeignValues:
 
         A custom function may overwrite its own argument where autograd does not look.
         """
-        memory = target.untyped_storage().data_ptr()
+        memory = memory_of(target)
         for edge, value in self._used.items():
-            if value.untyped_storage().data_ptr() == memory:
+            if memory is not None and memory_of(value) == memory:
                 with torch.enable_grad():
                     self._used[edge] = copied(value)
                 self._kept.add(edge)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
-
 from captum_ilin.arguments import tensors
 from captum_ilin.errors import RefusedOpError, refused
+from captum_ilin.memory import memory_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from torch import Tensor
+    from torch.multiprocessing.reductions import StorageWeakRef
 
     from captum_ilin.location import Site
 
@@ -35,26 +36,26 @@ class HiddenWrites:
 
     def note_aliases(self, results: Any, source: Any) -> None:
         """Remember constants among ``results`` that share the memory of ``source``."""
-        memory = _memory(source)
+        memory = memory_of(source)
         if memory is None:
             return
-        if any(v.grad_fn is None and _memory(v) == memory for v in tensors(results)):
+        if any(v.grad_fn is None and memory_of(v) == memory for v in tensors(results)):
             self._reachable.add(memory)
 
     def is_reachable(self, target: Any) -> bool:
         """Whether the constant ``target`` may share the memory of an active value."""
-        return bool(self._reachable) and _memory(target) in self._reachable
+        return bool(self._reachable) and memory_of(target) in self._reachable
 
     def note_write(self, target: Tensor, site: Site) -> None:
         """Remember that ``target`` was written to."""
-        memory = _memory(target)
+        memory = memory_of(target)
         if memory is not None:
             self.written[memory] = site
 
     def check(self, active: Iterable[Tensor]) -> None:
         """Raise if one of the ``active`` values lies in such memory."""
         for value in active:
-            memory = _memory(value)
+            memory = memory_of(value)
             if memory is not None and memory in self.written:
                 raise RefusedOpError(refused(self.written[memory], _REASON))
 
@@ -64,13 +65,3 @@ _REASON = (
     "no_grad, through .data, or through detach()), so that its slope stays what it was; write "
     "to a clone instead"
 )
-
-
-def _memory(tensor: Any) -> StorageWeakRef | None:
-    """What two tensors that share memory have in common; None where there is none to share."""
-    if not isinstance(tensor, Tensor):
-        return None
-    try:
-        return StorageWeakRef(tensor.untyped_storage())
-    except (NotImplementedError, RuntimeError):  # sparse and functional tensors
-        return None

@@ -41,7 +41,13 @@ def _secant(gate: Callable[..., Tensor], *ops: Op, inplace: tuple[Op, ...] = ())
     def rule(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return input * hold(gate, input, *args, **kwargs)
 
-    @RULES.writes(*inplace, plain=ops[0], rank=1)
+    _writes_secant(gate, *inplace, plain=ops[0])
+
+
+def _writes_secant(gate: Callable[..., Tensor], *inplace: Op, plain: Op) -> None:
+    """Register forms of ``plain`` that leave gate(z) · z in the place of z."""
+
+    @RULES.writes(*inplace, plain=plain, rank=1)
     def rule_(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return input.mul_(hold(gate, input, *args, **kwargs))
 
@@ -51,11 +57,7 @@ def _quotient(op: Op, *aliases: Op, at_zero: float, inplace: tuple[Op, ...] = ()
     RULES.freezes(op, *aliases, rank=1, is_elementwise=True)(
         partial(secant, op, at_zero=at_zero)
     )
-    gate = partial(quotient, op, at_zero=at_zero)
-
-    @RULES.writes(*inplace, plain=op, rank=1)
-    def rule_(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return input.mul_(hold(gate, input, *args, **kwargs))
+    _writes_secant(partial(quotient, op, at_zero=at_zero), *inplace, plain=op)
 
 
 def _tangent(op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int = 1) -> None:
