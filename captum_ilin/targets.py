@@ -10,7 +10,7 @@ from torch import Tensor
 
 from captum_ilin.errors import MissingTargetError, TargetError, TargetRangeError
 
-__all__ = ["select"]
+__all__ = ["select", "target_rows"]
 
 
 def select(outputs: Tensor, target: Any) -> Tensor:
@@ -30,7 +30,7 @@ def select(outputs: Tensor, target: Any) -> Tensor:
     batch = outputs.shape[0]
     if target is None:
         return _only_output(outputs)
-    rows = [_checked(index, outputs) for index in _rows(target, batch)]
+    rows = [_checked(index, outputs) for index in target_rows(target, batch)]
     columns = torch.tensor(rows, device=outputs.device).unbind(1)
     return outputs[(torch.arange(batch, device=outputs.device), *columns)]
 
@@ -45,8 +45,8 @@ def _only_output(outputs: Tensor) -> Tensor:
     )
 
 
-def _rows(target: Any, batch: int) -> list[tuple[int, ...]]:
-    """One index tuple per example."""
+def target_rows(target: Any, batch: int) -> list[tuple[int, ...]]:
+    """One index tuple per example, from any of Captum's target forms but None."""
     if isinstance(target, bool):
         raise _unknown(target)
     if isinstance(target, Integral):

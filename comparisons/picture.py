@@ -70,6 +70,7 @@ def save_grid(
 
 
 def _draw_image(axis: Axes, network: Network, example: int) -> None:
+    assert network.images is not None
     axis.imshow(network.images[example], cmap="gray_r", interpolation="nearest")
     axis.set_xlabel(network.labels[example], fontsize=9)
     _bare(axis)

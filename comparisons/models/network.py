@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
+
+from comparisons.methods.method import Setting
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import numpy as np
-    import torch
     from torch import Tensor, nn
 
-__all__ = ["Network", "hash_of"]
+__all__ = ["Model", "Network", "hash_of"]
 
 
 @dataclass(frozen=True)
@@ -20,21 +25,76 @@ class Network:
 
     Attributes:
         name: its name in tables.
-        model: in evaluation mode, float32.
-        inputs: (examples, channels, height, width), preprocessed.
-        images: the same examples as a person sees them, (examples, height, width[, 3]) in 0–1.
+        model: in evaluation mode, float32, (batch, \\*features) → (batch, classes) logits.
+        inputs: (examples, \\*features), preprocessed.
         labels: what each example shows.
         description: architecture, weights and data in one line.
         weights_hash: sha256 of the weights.
+        images: the examples as a person sees them, (examples, height, width[, 3]) in 0–1;
+            None if they are no images.
+        dataset: the name of the data.
+        seed: the seed of the model's training; None for published weights.
+        baselines: name → (1 or examples, \\*features). "zero" is always there; others
+            (such as "mean", "blur", "noise") are not constant.
+        masks: (examples, \\*features) bool, where the evidence lies; None if nobody knows.
+        feature_mask: (1, \\*features) integers: values that are removed together.
+        window: what Occlusion removes at once (Captum's ``sliding_window_shapes``).
+        twin: the same architecture trained on permuted labels, or None.
+        feature_names: for tables and texts, the name of each feature.
     """
 
     name: str
     model: nn.Module
     inputs: Tensor
-    images: np.ndarray
     labels: list[str]
     description: str
     weights_hash: str
+    images: np.ndarray | None = None
+    dataset: str = ""
+    seed: int | None = None
+    baselines: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Tensor | None = None
+    feature_mask: Tensor | None = None
+    window: tuple[int, ...] | None = None
+    twin: nn.Module | None = None
+    feature_names: tuple[str, ...] = ()
+    chosen_targets: Tensor | None = None
+
+    @property
+    def targets(self) -> Tensor:
+        """(examples,) the output explained: the predicted class, unless chosen."""
+        if self.chosen_targets is not None:
+            return self.chosen_targets
+        with torch.no_grad():
+            predicted = torch.cat([self.model(row[None]).argmax(1) for row in self.inputs])
+        object.__setattr__(self, "chosen_targets", predicted)
+        return predicted
+
+    def baseline(self, name: str, example: int) -> Tensor:
+        """(1, \\*features): the named baseline for an example."""
+        if name == "zero" and name not in self.baselines:
+            return torch.zeros_like(self.inputs[:1])
+        found = self.baselines[name]
+        return found if len(found) == 1 else found[example : example + 1]
+
+    def setting(self, example: int, seed: int) -> Setting:
+        """What methods may need to know of an example."""
+        return Setting(self.baseline("zero", example), self.window, self.feature_mask, seed)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the harness: a network for each training seed.
+
+    Attributes:
+        name: its name in suites and tables.
+        load: training seed → network, with every example the model has.
+        seeds: the training seeds there are; (None,) for published weights.
+    """
+
+    name: str
+    load: Callable[[int | None], Network]
+    seeds: tuple[int | None, ...] = (None,)
 
 
 def hash_of(state: dict[str, torch.Tensor]) -> str:

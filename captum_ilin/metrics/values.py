@@ -1,0 +1,90 @@
+"""``Values``: F_t of perturbed rows, in batches, each row with its own example's target.
+
+Metrics perturb one example many times. A row is told by the example it came from, and takes
+that example's target and additional arguments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.metrics.errors import MetricInputError
+from captum_ilin.targets import select, target_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from captum_ilin.metrics.features import Inputs
+
+__all__ = ["Values"]
+
+
+class Values:
+    """The explained output of rows.
+
+    Args:
+        forward_func: (inputs…, \\*additional_forward_args) → (rows, \\*out).
+        batch: how many examples there are.
+        target: any of Captum's target forms, for the batch.
+        additional_forward_args: further arguments; tensors with batch rows go by example.
+        batch_size: rows that go through the network at once.
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        batch: int,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        batch_size: int = 64,
+    ) -> None:
+        if batch_size < 1:
+            raise MetricInputError(f"batch_size is {batch_size}; expected 1 or more.")
+        self.forward_func = forward_func
+        self.targets = None if target is None else target_rows(target, batch)
+        self.constants = _as_tuple(additional_forward_args)
+        self.batch = batch
+        self.batch_size = batch_size
+
+    @torch.no_grad()
+    def __call__(self, inputs: Inputs, examples: Tensor) -> Tensor:
+        """(rows,) float64: F_t of each row.
+
+        Args:
+            inputs: (rows, \\*features), or a tuple of such tensors.
+            examples: (rows,) the example that each row came from.
+        """
+        parts = inputs if isinstance(inputs, tuple) else (inputs,)
+        found = [
+            self._chunk(tuple(part[rows] for part in parts), examples[rows])
+            for rows in torch.arange(len(examples), device=examples.device).split(
+                self.batch_size
+            )
+        ]
+        return torch.cat(found)
+
+    def of(self, inputs: Inputs) -> Tensor:
+        """(batch,) float64: F_t of the examples themselves, or of one row for each."""
+        device = (inputs[0] if isinstance(inputs, tuple) else inputs).device
+        return self(inputs, torch.arange(self.batch, device=device))
+
+    def _chunk(self, parts: tuple[Tensor, ...], examples: Tensor) -> Tensor:
+        constants = (self._of(constant, examples) for constant in self.constants)
+        outputs = self.forward_func(*parts, *constants)
+        targets = self.targets and [self.targets[example] for example in examples.tolist()]
+        return select(outputs, targets).double()
+
+    def _of(self, constant: Any, examples: Tensor) -> Any:
+        by_example = (
+            isinstance(constant, Tensor) and constant.dim() and len(constant) == self.batch
+        )
+        return constant[examples] if by_example else constant
+
+
+def _as_tuple(constants: Any) -> tuple[Any, ...]:
+    if constants is None:
+        return ()
+    return constants if isinstance(constants, tuple) else (constants,)

@@ -1,0 +1,1 @@
+"""The metrics that the harness runs, by name."""
