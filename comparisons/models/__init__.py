@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from comparisons.models import digits, efficientnet
-from comparisons.models.network import Network
+from comparisons.models.network import Model, Network
 
-__all__ = ["MODELS", "Network"]
+__all__ = ["MODELS", "Model", "Network"]
 
 MODELS = {
-    "digits_cnn": digits.cnn,
-    "digits_vit": digits.vit,
-    "efficientnet_lite0": efficientnet.lite0,
+    **digits.MODELS,
+    **efficientnet.MODELS,
 }

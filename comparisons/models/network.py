@@ -96,6 +96,10 @@ class Model:
     load: Callable[[int | None], Network]
     seeds: tuple[int | None, ...] = (None,)
 
+    def first(self) -> Network:
+        """The network of the first seed."""
+        return self.load(self.seeds[0])
+
 
 def hash_of(state: dict[str, torch.Tensor]) -> str:
     """sha256 over names and bytes of a state dict."""

@@ -15,7 +15,7 @@ from comparisons.models import MODELS
 
 @pytest.mark.parametrize("name", MODELS)
 def test_trained_networks_are_exact(name: str) -> None:
-    network = MODELS[name]()
+    network = MODELS[name].first()
     inputs = network.inputs[:2]
     target = network.model(inputs).argmax(1)
     single = linearize(network.model, inputs, strict=True).check()
@@ -31,7 +31,7 @@ def test_trained_networks_are_exact(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["digits_cnn", "efficientnet_lite0"])
 def test_piecewise_linear_networks_give_input_x_gradient(name: str) -> None:
-    network = MODELS[name]()
+    network = MODELS[name].first()
     inputs = network.inputs[:1].clone().requires_grad_()
     target = int(network.model(inputs).argmax())
     ours = InstanceWiseLinearization(network.model).attribute(inputs, target=target)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digits, "EXAMPLES", 2)
+    monkeypatch.setattr(running, "EXAMPLES", 2)
 
 
 def _run(folder: Path, *methods: str) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def test_a_method_that_fails_shows_its_error_and_the_run_goes_on(
 @pytest.mark.parametrize("name", ["digits_cnn", "digits_vit"])
 def test_committed_weights_are_those_the_json_describes(name: str) -> None:
     facts = json.loads((digits.WEIGHTS / f"{name}.json").read_text())
-    network = MODELS[name]()
+    network = MODELS[name].first()
     assert network.weights_hash == facts["sha256"]
     _, _, images, labels = digits._data()
     with torch.no_grad():
