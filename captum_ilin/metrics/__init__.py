@@ -5,7 +5,30 @@
 >>> from captum_ilin.metrics import Direction, Scores
 """
 
+from captum_ilin.metrics.complexity import entropy, gini
 from captum_ilin.metrics.errors import MetricInputError, MetricPackageError
+from captum_ilin.metrics.grids import Grids, grid_of
+from captum_ilin.metrics.localisation import (
+    grid_pointing_game,
+    pointing_game,
+    relevance_auc,
+    relevance_mass_accuracy,
+    relevance_rank_accuracy,
+)
 from captum_ilin.metrics.scores import Direction, Scores
 
-__all__ = ["Direction", "MetricInputError", "MetricPackageError", "Scores"]
+__all__ = [
+    "Direction",
+    "Grids",
+    "MetricInputError",
+    "MetricPackageError",
+    "Scores",
+    "entropy",
+    "gini",
+    "grid_of",
+    "grid_pointing_game",
+    "pointing_game",
+    "relevance_auc",
+    "relevance_mass_accuracy",
+    "relevance_rank_accuracy",
+]
