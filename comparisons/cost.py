@@ -20,6 +20,7 @@ from comparisons.models.decoder import Decoder
 from comparisons.models.vision import torchvision_models
 from comparisons.pairs import REFERENCE, call_of, interleaved, quartiles, ratios, seconds
 from comparisons.records import Records, provenance
+from comparisons.run import COMPARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def cost(
     facts = {"repeats": repeats, "size": size, "batch": batch, "tokens": TOKENS}
     records.start(provenance(dtype="float32", weights="random", seed=0, **facts))
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(models) * (repeats + 1) * len(METHODS))
+        task = progress.add_task("", total=len(models) * (repeats + 1) * len(COMPARED))
         for name in models:
             model, inputs = _network(name, size, batch)
             progress.update(task, description=name)
@@ -109,14 +110,14 @@ def _paired(
 ) -> list[CostRecord]:
     """Warm up and measure memory once, then time in interleaved repeats."""
     calls, peaks, errors = {}, {}, {}
-    for method in METHODS.values():
-        call = call_of(method.make(model), inputs)
+    for method in COMPARED:
+        call = call_of(METHODS[method], model, inputs)
         try:
             seconds(call)
-            peaks[method.name] = peak_bytes(call)
-            calls[method.name] = call
+            peaks[method] = peak_bytes(call)
+            calls[method] = call
         except Exception as error:
-            errors[method.name] = f"{type(error).__name__}: {error}"
+            errors[method] = f"{type(error).__name__}: {error}"
         advance()
     times = interleaved(calls, repeats, advance)
     return [
@@ -128,7 +129,7 @@ def _paired(
             peaks.get(method),
             errors.get(method),
         )
-        for method in METHODS
+        for method in COMPARED
     ]
 
 

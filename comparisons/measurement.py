@@ -26,19 +26,28 @@ class Counted(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.forwards = 0
-        self.backwards = 0
+        self.counts = {"forwards": 0, "backwards": 0}
+
+    @property
+    def forwards(self) -> int:
+        """Rows that went forward so far."""
+        return self.counts["forwards"]
+
+    @property
+    def backwards(self) -> int:
+        """Rows that went backward so far."""
+        return self.counts["backwards"]
 
     def forward(self, *args: Any) -> Tensor:
         outputs: Tensor = self.model(*args)
-        self.forwards += len(outputs)
+        self.counts["forwards"] += len(outputs)
         if outputs.grad_fn is not None:
             outputs.grad_fn.register_prehook(partial(self._count_backward, len(outputs)))
         return outputs
 
     def _count_backward(self, rows: int, gradients: Any) -> None:
         """Called by the node: a frozen network leaves the hooks of tensors out."""
-        self.backwards += rows
+        self.counts["backwards"] += rows
 
 
 BUDGET = 2.0  # seconds after which a slow function is not repeated again

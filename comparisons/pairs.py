@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from comparisons.methods import Setting
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from comparisons.methods import Method
 
 __all__ = ["REFERENCE", "call_of", "interleaved", "is_slow", "quartiles", "ratios", "seconds"]
 
@@ -59,14 +63,14 @@ def quartiles(values: list[float]) -> str:
     return f"{low:.2f}–{high:.2f} ({len(values)})"
 
 
-def call_of(attribute: Any, inputs: Tensor) -> Callable[[], Any]:
+def call_of(method: Method, model: nn.Module, inputs: Tensor) -> Callable[[], Any]:
     """One attribution of output 3, with zeros where the method wants a baseline."""
-    baseline = torch.zeros_like(inputs)
+    explainer = method.make(Setting(torch.zeros_like(inputs[:1])))(model)
 
     def call() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return attribute(inputs, 3, baseline)
+            return explainer.attribute(inputs, target=3)
 
     return call
 

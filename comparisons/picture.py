@@ -52,9 +52,7 @@ def save_grid(
             row = _row(rows, network.name, method, example)
             _draw_map(axes[example, column], maps[network.name, method][example], row)
     for axis, title in zip(axes[0], ["input", *methods], strict=True):
-        axis.set_title(
-            title.replace("IntegratedGradients", "Int. Gradients"), fontsize=10, pad=8
-        )
+        axis.set_title(title, fontsize=10, pad=8)
     scale = plt.cm.ScalarMappable(TwoSlopeNorm(0, -1, 1), SIGNED_MAP)
     bar = figure.colorbar(scale, ax=axes, shrink=0.5, aspect=30, pad=0.015, ticks=[-1, 0, 1])
     bar.set_ticklabels(["against", "0", "for"])

@@ -19,7 +19,7 @@ from rich.progress import (
 from torch import Tensor
 
 from comparisons.measurement import Counted, median_seconds, peak_bytes
-from comparisons.methods import METHODS
+from comparisons.methods import METHODS, Setting
 from comparisons.models import MODELS
 from comparisons.picture import save_grid
 from comparisons.records import Record, Records, provenance
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from comparisons.methods import Method
     from comparisons.models import Network
 
-__all__ = ["run"]
+__all__ = ["COMPARED", "run"]
+
+COMPARED = ("ILIN", "InputXGradient", "IG-50", "DeepLIFT", "Saliency")
 
 EXAMPLES = 8
 
@@ -106,22 +108,25 @@ def _measured(
 ) -> tuple[Tensor, dict[str, Any]]:
     inputs = network.inputs[example : example + 1]
     counted = Counted(network.model).eval()
-    attribute = method.make(counted)
     zero, noise = torch.zeros_like(inputs), _random_baseline(inputs)
-    attributions = attribute(inputs, target, zero)
+    explainer = method.make(Setting(zero))(counted)
+    attributions = explainer.attribute(inputs, target=target)
     measured: dict[str, Any] = {
         "forwards": counted.forwards,
         "backwards": counted.backwards,
         **_errors(network, method, inputs, target, attributions, zero),
     }
     if method.uses_baseline:
-        errors = _errors(
-            network, method, inputs, target, attribute(inputs, target, noise), noise
-        )
+        found = method.make(Setting(noise))(counted).attribute(inputs, target=target)
+        errors = _errors(network, method, inputs, target, found, noise)
         measured["random_baseline_error"] = errors["declared_error"]
-    measured["seconds"] = median_seconds(lambda: attribute(inputs, target, zero), repeats)
+
+    def once() -> Any:
+        return explainer.attribute(inputs, target=target)
+
+    measured["seconds"] = median_seconds(once, repeats)
     if example == 0:  # the same for every example
-        measured["peak_bytes"] = peak_bytes(lambda: attribute(inputs, target, zero))
+        measured["peak_bytes"] = peak_bytes(once)
     return attributions[0], measured
 
 
@@ -137,7 +142,7 @@ def _errors(
     if method.offset is None:
         return {}
     total, value = float(attributions.sum()), _value(network, inputs, target)
-    offset = float(method.offset(network.model, inputs, target, baseline))
+    offset = float(method.offset(network.model, inputs, target, Setting(baseline)))
     found = {
         "declared_error": abs(total + offset - value),
         "zero_baseline_error": abs(total - value + _value(network, baseline, target)),

@@ -131,7 +131,7 @@ def _point(
     model, inputs, tokens = made
     calls, peaks = {}, {}
     for method in (METHOD, REFERENCE):
-        call = calls[method] = call_of(METHODS[method].make(model.eval()), inputs)
+        call = calls[method] = call_of(METHODS[method], model.eval(), inputs)
         seconds(call)
         peaks[method] = peak_bytes(call)
     times = interleaved(calls, repeats, advance)

@@ -28,7 +28,7 @@ COLUMNS = (
 )
 NOTE = (
     "declared error: |Σφ + φ0 − F|/|F| with the method's own φ0: ILIN the ledger's b, "
-    "InputXGradient 0, Integrated Gradients (50 steps) and DeepLIFT F(x') at x' = 0. "
+    "InputXGradient 0, Integrated Gradients and DeepLIFT F(x') at x' = 0. "
     "against 0: |Σφ − (F(x) − F(0))|/|F|. against noise: the declared error at a random x', "
     "for methods that use a baseline. Medians over examples; – where a method claims "
     "nothing. rows: through the model, forward and back. ms: wall time. MB: the most that "

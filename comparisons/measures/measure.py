@@ -92,9 +92,12 @@ class Case:
         """What the method may need to know beyond the model."""
         return self.network.setting(self.example, self.seed)
 
-    @cached_property
+    @property
     def explain(self) -> Callable[[Any], Any]:
-        """The method as ``captum_ilin.metrics`` takes it: model → explainer."""
+        """The method as ``captum_ilin.metrics`` takes it: model → explainer.
+
+        Made anew each time: what it draws does not depend on the measures before.
+        """
         return self.method.make(self.setting)
 
     @cached_property

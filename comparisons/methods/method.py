@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Bound", "Method", "Setting"]
+__all__ = ["Explain", "Method", "Offset", "Setting"]
 
 Explain = Callable[[Any], Any]  # model → an object with attribute(inputs, target=…)
 
@@ -32,26 +32,10 @@ class Setting:
     seed: int = 0
 
 
-class Bound:
-    """An explainer whose further arguments are fixed: ``attribute(inputs, target)`` is enough.
-
-    Args:
-        explainer: a Captum attribution object.
-        arguments: further arguments of its ``attribute``.
-    """
-
-    def __init__(self, explainer: Any, **arguments: Any) -> None:
-        self.explainer = explainer
-        self.arguments = arguments
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Captum's flag."""
-        return bool(self.explainer.multiplies_by_inputs)
-
-    def attribute(self, inputs: Any, target: Any = None, **arguments: Any) -> Any:
-        """The explainer's attributions."""
-        return self.explainer.attribute(inputs, target=target, **self.arguments, **arguments)
+if TYPE_CHECKING:
+    Offset = Callable[[nn.Module, Tensor, Any, Setting], Tensor]
+else:
+    Offset = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -63,20 +47,22 @@ class Method:
         make: setting → (model → explainer).
         is_contribution: whether attributions are contributions (W ∘ x: they multiply by the
             input) and not slopes (W); the infidelity follows it.
+        about: one line: what it is, and its source.
         offset: (model, inputs, target, setting) → (batch,) what, added to the attributions, is
             claimed to give F(x); None if nothing is claimed.
         parameters: what distinguishes it from others of its class; hashed into every record.
         passes: rows forward (and, for gradient methods, backward) that one attribution of one
             example takes, for the estimate of a run's time.
         is_control: a reference row (random, input-only, …), not a method anyone proposes.
-        about: one line: what it is, and its source.
+        uses_baseline: whether attributions depend on the setting's baseline.
     """
 
     name: str
     make: Callable[[Setting], Explain]
     is_contribution: bool
     about: str
-    offset: Callable[[nn.Module, Tensor, int, Setting], Tensor] | None = None
+    offset: Offset | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     passes: int = 1
     is_control: bool = False
+    uses_baseline: bool = False

@@ -67,7 +67,7 @@ def test_a_method_that_fails_shows_its_error_and_the_run_goes_on(
     def broken(_: Any) -> Any:
         raise RuntimeError("no hooks here")
 
-    monkeypatch.setitem(METHODS, "Broken", Method("Broken", broken, False, None))
+    monkeypatch.setitem(METHODS, "Broken", Method("Broken", broken, False, "fails"))
     failed = running.run(
         tmp_path, ["digits_cnn"], ["Broken", "ILIN"], repeats=1, console=Console(quiet=True)
     )
