@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(commands: _Commands) -> None:
     run = commands.add_parser("run", help="completeness, cost and pictures (the default)")
-    run.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
+    run.add_argument("--models", nargs="+", metavar="MODEL", help="default: three of them")
     run.add_argument("--methods", nargs="+", metavar="METHOD", help="default: five of them")
     run.add_argument("--repeats", type=int, default=3, help="timed repeats (default: 3)")
     run.add_argument("--out", type=Path, help="folder (default: results/run-<time>)")
@@ -108,11 +108,11 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
     from comparisons.methods import METHODS
     from comparisons.models import MODELS
-    from comparisons.run import COMPARED, run
+    from comparisons.run import COMPARED, SHOWN, run
 
     failed = run(
         options.out or _new_folder("run"),
-        _known(options.models, list(MODELS), "model", parser),
+        _known(options.models or list(SHOWN), list(MODELS), "model", parser),
         _known(options.methods or list(COMPARED), list(METHODS), "method", parser),
         repeats=options.repeats,
         console=Console(),
