@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from comparisons.packages import MissingPackageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 EXTRA = (
@@ -54,13 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_language(commands)
     _add_zoo(commands)
     commands.add_parser("list", help="models and methods")
-    commands.add_parser("train", help="train the digits networks again")
+    train = commands.add_parser("train", help="train the small networks again")
+    train.add_argument("data", nargs="*", help="digits, fashion_mnist (default: both)")
     return parser
 
 
 def _add_run(commands: _Commands) -> None:
     run = commands.add_parser("run", help="completeness, cost and pictures (the default)")
-    run.add_argument("--models", nargs="+", metavar="MODEL", help="default: three of them")
+    run.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
     run.add_argument("--methods", nargs="+", metavar="METHOD", help="default: five of them")
     run.add_argument("--repeats", type=int, default=3, help="timed repeats (default: 3)")
     run.add_argument("--out", type=Path, help="folder (default: results/run-<time>)")
@@ -108,11 +111,11 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
     from comparisons.methods import METHODS
     from comparisons.models import MODELS
-    from comparisons.run import COMPARED, SHOWN, run
+    from comparisons.run import COMPARED, run
 
     failed = run(
         options.out or _new_folder("run"),
-        _known(options.models or list(SHOWN), list(MODELS), "model", parser),
+        _known(options.models, list(MODELS), "model", parser),
         _known(options.methods or list(COMPARED), list(METHODS), "method", parser),
         repeats=options.repeats,
         console=Console(),
@@ -204,9 +207,14 @@ def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 
 def _train(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    from comparisons.models.digits import train
+    from comparisons.models import digits, fashion_training
 
-    train()
+    trainers: dict[str, Callable[[], None]] = {
+        "digits": digits.train,
+        "fashion_mnist": fashion_training.train,
+    }
+    for name in _known(options.data, list(trainers), "data", parser):
+        trainers[name]()
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comparisons.models import digits, efficientnet, synthetic, synthetic_images
+from comparisons.models import digits, efficientnet, fashion, synthetic, synthetic_images
 from comparisons.models.network import Model, Network
 
 __all__ = ["MODELS", "Model", "Network"]
@@ -10,6 +10,7 @@ __all__ = ["MODELS", "Model", "Network"]
 MODELS = {
     **digits.MODELS,
     **efficientnet.MODELS,
+    **fashion.MODELS,
     **synthetic.MODELS,
     **synthetic_images.MODELS,
 }
