@@ -113,9 +113,10 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from comparisons.models import MODELS
     from comparisons.run import COMPARED, run
 
+    usual = [name for name, model in MODELS.items() if not model.is_optional]
     failed = run(
         options.out or _new_folder("run"),
-        _known(options.models, list(MODELS), "model", parser),
+        _known(options.models or usual, list(MODELS), "model", parser),
         _known(options.methods or list(COMPARED), list(METHODS), "method", parser),
         repeats=options.repeats,
         console=Console(),

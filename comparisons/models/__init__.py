@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comparisons.models import digits, efficientnet, fashion, synthetic, synthetic_images
+from comparisons.models import digits, efficientnet, fashion, mnist, next_token
 from comparisons.models.network import Model, Network
 
 __all__ = ["MODELS", "Model", "Network"]
@@ -11,6 +11,6 @@ MODELS = {
     **digits.MODELS,
     **efficientnet.MODELS,
     **fashion.MODELS,
-    **synthetic.MODELS,
-    **synthetic_images.MODELS,
+    **mnist.MODELS,
+    **next_token.MODELS,
 }

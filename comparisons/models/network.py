@@ -41,11 +41,6 @@ class Network:
         window: what Occlusion removes at once (Captum's ``sliding_window_shapes``).
         twin: the same architecture trained on permuted labels, or None.
         feature_names: for tables and texts, the name of each feature.
-        chosen_targets: (examples,) the outputs explained; None for the predicted classes.
-        contributions: (examples, \\*features), the true contributions to the explained
-            output, F(x) − F(0) shared out; None where none are known or there are none.
-        grid: n, where every input is a grid of n×n images and its mask the explained one's
-            cell; None otherwise.
     """
 
     name: str
@@ -64,8 +59,6 @@ class Network:
     twin: nn.Module | None = None
     feature_names: tuple[str, ...] = ()
     chosen_targets: Tensor | None = None
-    contributions: Tensor | None = None
-    grid: int | None = None
 
     @property
     def targets(self) -> Tensor:
@@ -97,11 +90,14 @@ class Model:
         name: its name in suites and tables.
         load: training seed → network, with every example the model has.
         seeds: the training seeds there are; (None,) for published weights.
+        is_optional: whether it needs packages that no extra brings; a run that names no
+            models leaves it out.
     """
 
     name: str
     load: Callable[[int | None], Network]
     seeds: tuple[int | None, ...] = (None,)
+    is_optional: bool = False
 
     def first(self) -> Network:
         """The network of the first seed."""
