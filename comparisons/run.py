@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from comparisons.methods import Method
     from comparisons.models import Network
 
-__all__ = ["COMPARED", "run"]
+__all__ = ["COMPARED", "SHOWN", "run"]
 
+SHOWN = ("digits_cnn", "digits_vit", "efficientnet_lite0")
 COMPARED = ("ILIN", "InputXGradient", "IG-50", "DeepLIFT", "Saliency")
 
 EXAMPLES = 8
@@ -63,7 +64,11 @@ def run(
     rows = list(records)
     print_tables(rows, networks, console)
     (folder / "table.md").write_text(markdown(rows, networks))
-    pictures = [save_grid(folder, network, methods, maps, rows) for network in networks]
+    pictures = [
+        save_grid(folder, network, methods, maps, rows)
+        for network in networks
+        if network.images is not None
+    ]
     console.print(
         "\nOn networks of ReLUs W∘x is InputXGradient: those rows agree, and ILIN adds b."
     )

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from comparisons.models import digits, efficientnet, fashion, mnist, next_token
+from comparisons.models import (
+    digits,
+    efficientnet,
+    fashion,
+    mnist,
+    next_token,
+    synthetic,
+    synthetic_images,
+)
 from comparisons.models.network import Model, Network
 
 __all__ = ["MODELS", "Model", "Network"]
@@ -13,4 +21,6 @@ MODELS = {
     **fashion.MODELS,
     **mnist.MODELS,
     **next_token.MODELS,
+    **synthetic.MODELS,
+    **synthetic_images.MODELS,
 }

@@ -22,9 +22,10 @@ from comparisons.models.network import Model, Network, hash_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MODELS", "DigitsCNN", "DigitsViT", "cnn", "train", "vit"]
+__all__ = ["MODELS", "SEEDS", "WEIGHTS", "DigitsCNN", "DigitsViT", "cnn", "train", "vit"]
 
 WEIGHTS = Path(__file__).parent / "weights"
+SEEDS = (0, 1, 2)
 EXAMPLES = 32
 
 
@@ -67,26 +68,26 @@ class DigitsViT(nn.Module):
 
 
 def cnn(seed: int | None = 0) -> Network:
-    """The trained CNN with test digits."""
-    return _network("digits_cnn", DigitsCNN)
+    """The trained CNN of a seed with test digits."""
+    return _network("digits_cnn", DigitsCNN, seed)
 
 
 def vit(seed: int | None = 0) -> Network:
-    """The trained transformer with test digits."""
-    return _network("digits_vit", DigitsViT)
+    """The trained transformer of a seed with test digits."""
+    return _network("digits_vit", DigitsViT, seed)
 
 
 MODELS = {
     model.name: model
-    for model in (Model("digits_cnn", cnn, seeds=(0,)), Model("digits_vit", vit, seeds=(0,)))
+    for model in (Model("digits_cnn", cnn, SEEDS), Model("digits_vit", vit, SEEDS))
 }
 
 
-def _network(name: str, build: Callable[[], nn.Module]) -> Network:
+def _network(name: str, build: Callable[[], nn.Module], seed: int | None) -> Network:
     model = build().eval()
-    state = torch.load(WEIGHTS / f"{name}.pt", weights_only=True)
+    state = torch.load(WEIGHTS / f"{name}_{seed}.pt", weights_only=True)
     model.load_state_dict(state)
-    facts = json.loads((WEIGHTS / f"{name}.json").read_text())
+    facts = json.loads((WEIGHTS / f"{name}_{seed}.json").read_text())
     _, _, images, labels = _data()
     return Network(
         name=name,
@@ -99,6 +100,8 @@ def _network(name: str, build: Callable[[], nn.Module]) -> Network:
             f"{facts['test_accuracy']:.1%}; scikit-learn's 8×8 digits, test split"
         ),
         weights_hash=hash_of(state),
+        dataset="digits",
+        seed=seed,
     )
 
 
@@ -112,25 +115,30 @@ def _data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return train_x, torch.tensor(split[2]), test_x, torch.tensor(split[3])
 
 
-def train(seed: int = 0, epochs: int = 40) -> None:
-    """Train both networks and write weights, seed, accuracy and hash. Half a minute."""
+def train(seeds: tuple[int, ...] = SEEDS, epochs: int = 40) -> None:
+    """Train both networks and write weights, seed, accuracy and hash. Some minutes."""
     WEIGHTS.mkdir(exist_ok=True)
-    for name, build in (("digits_cnn", DigitsCNN), ("digits_vit", DigitsViT)):
-        torch.manual_seed(seed)
-        model = build()
-        accuracy = _fit(model, epochs)
-        state = {key: value.clone() for key, value in model.state_dict().items()}
-        torch.save(state, WEIGHTS / f"{name}.pt")
-        digest = hash_of(state)
-        facts = {
-            "seed": seed,
-            "epochs": epochs,
-            "test_accuracy": round(accuracy, 4),
-            "sha256": digest,
-            "command": "python -m comparisons train",
-        }
-        (WEIGHTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-        print(f"{name}: test accuracy {accuracy:.1%}, sha256 {digest[:12]}")
+    for seed in seeds:
+        for name, build in (("digits_cnn", DigitsCNN), ("digits_vit", DigitsViT)):
+            _train(f"{name}_{seed}", build, seed, epochs)
+
+
+def _train(name: str, build: Callable[[], nn.Module], seed: int, epochs: int) -> None:
+    torch.manual_seed(seed)
+    model = build()
+    accuracy = _fit(model, epochs)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    torch.save(state, WEIGHTS / f"{name}.pt")
+    digest = hash_of(state)
+    facts = {
+        "seed": seed,
+        "epochs": epochs,
+        "test_accuracy": round(accuracy, 4),
+        "sha256": digest,
+        "command": "python -m comparisons train",
+    }
+    (WEIGHTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
+    print(f"{name}: test accuracy {accuracy:.1%}, sha256 {digest[:12]}")
 
 
 def _fit(model: nn.Module, epochs: int) -> float:

@@ -41,6 +41,11 @@ class Network:
         window: what Occlusion removes at once (Captum's ``sliding_window_shapes``).
         twin: the same architecture trained on permuted labels, or None.
         feature_names: for tables and texts, the name of each feature.
+        chosen_targets: (examples,) the outputs explained; None for the predicted classes.
+        contributions: (examples, \\*features), the true contributions to the explained
+            output, F(x) − F(0) shared out; None where none are known or there are none.
+        grid: n, where every input is a grid of n×n images and its mask the explained one's
+            cell; None otherwise.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Network:
     twin: nn.Module | None = None
     feature_names: tuple[str, ...] = ()
     chosen_targets: Tensor | None = None
+    contributions: Tensor | None = None
+    grid: int | None = None
 
     @property
     def targets(self) -> Tensor:

@@ -60,7 +60,7 @@ def test_the_mnist_network_reads_its_digits() -> None:
     network = loaded("mnist_cnn")
     assert network.inputs.shape == (100, 1, 28, 28)
     assert network.labels[:10] == [str(digit) for digit in range(10)]
-    # published at 99.7 %: of a hundred digits more than three wrong are one in five thousand
+    # published at 99.7 %: of a hundred digits more than three are wrong once in 3,700 draws
     right = [
         str(int(t)) == label for t, label in zip(network.targets, network.labels, strict=True)
     ]

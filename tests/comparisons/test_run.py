@@ -78,10 +78,12 @@ def test_a_method_that_fails_shows_its_error_and_the_run_goes_on(
     assert "failed: RuntimeError: no hooks here" in markdown(rows, [digits.cnn()])
 
 
+@pytest.mark.parametrize("seed", digits.SEEDS)
 @pytest.mark.parametrize("name", ["digits_cnn", "digits_vit"])
-def test_committed_weights_are_those_the_json_describes(name: str) -> None:
-    facts = json.loads((digits.WEIGHTS / f"{name}.json").read_text())
-    network = MODELS[name].first()
+def test_committed_weights_are_those_the_json_describes(name: str, seed: int) -> None:
+    facts = json.loads((digits.WEIGHTS / f"{name}_{seed}.json").read_text())
+    network = MODELS[name].load(seed)
+    assert network.seed == seed == facts["seed"]
     assert network.weights_hash == facts["sha256"]
     _, _, images, labels = digits._data()
     with torch.no_grad():
