@@ -7,6 +7,22 @@
 
 from captum_ilin.metrics.complexity import entropy, gini
 from captum_ilin.metrics.errors import MetricInputError, MetricPackageError
+from captum_ilin.metrics.faithfulness import (
+    BaselineSubset,
+    Curve,
+    CurveOptions,
+    GaussianNoise,
+    Perturbation,
+    deletion,
+    faithfulness_correlation,
+    infidelity,
+    insertion,
+    lerf,
+    morf,
+    perturbation_curve,
+    selectivity,
+    srg,
+)
 from captum_ilin.metrics.grids import Grids, grid_of
 from captum_ilin.metrics.localisation import (
     grid_pointing_game,
@@ -18,17 +34,31 @@ from captum_ilin.metrics.localisation import (
 from captum_ilin.metrics.scores import Direction, Scores
 
 __all__ = [
+    "BaselineSubset",
+    "Curve",
+    "CurveOptions",
     "Direction",
+    "GaussianNoise",
     "Grids",
     "MetricInputError",
     "MetricPackageError",
+    "Perturbation",
     "Scores",
+    "deletion",
     "entropy",
+    "faithfulness_correlation",
     "gini",
     "grid_of",
     "grid_pointing_game",
+    "infidelity",
+    "insertion",
+    "lerf",
+    "morf",
+    "perturbation_curve",
     "pointing_game",
     "relevance_auc",
     "relevance_mass_accuracy",
     "relevance_rank_accuracy",
+    "selectivity",
+    "srg",
 ]
