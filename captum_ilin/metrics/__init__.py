@@ -31,7 +31,9 @@ from captum_ilin.metrics.localisation import (
     relevance_mass_accuracy,
     relevance_rank_accuracy,
 )
+from captum_ilin.metrics.robustness import max_sensitivity
 from captum_ilin.metrics.scores import Direction, Scores
+from captum_ilin.metrics.stability import relative_input_stability, relative_output_stability
 
 __all__ = [
     "BaselineSubset",
@@ -53,9 +55,12 @@ __all__ = [
     "infidelity",
     "insertion",
     "lerf",
+    "max_sensitivity",
     "morf",
     "perturbation_curve",
     "pointing_game",
+    "relative_input_stability",
+    "relative_output_stability",
     "relevance_auc",
     "relevance_mass_accuracy",
     "relevance_rank_accuracy",

@@ -15,7 +15,7 @@ from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.targets import select, target_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from captum_ilin.metrics.features import Inputs
 
@@ -57,27 +57,41 @@ class Values:
             inputs: (rows, \\*features), or a tuple of such tensors.
             examples: (rows,) the example that each row came from.
         """
-        parts = inputs if isinstance(inputs, tuple) else (inputs,)
-        found = [
-            self._chunk(tuple(part[rows] for part in parts), examples[rows])
-            for rows in torch.arange(len(examples), device=examples.device).split(
-                self.batch_size
-            )
-        ]
-        return torch.cat(found)
+        return torch.cat(
+            [
+                select(outputs, self._targets(rows))
+                for outputs, rows in self._chunks(inputs, examples)
+            ]
+        )
+
+    @torch.no_grad()
+    def outputs(self, inputs: Inputs, examples: Tensor) -> Tensor:
+        """(rows, \\*out) float64: all outputs of each row; arguments as for a call."""
+        return torch.cat([outputs for outputs, _ in self._chunks(inputs, examples)])
 
     def of(self, inputs: Inputs) -> Tensor:
         """(batch,) float64: F_t of the examples themselves, or of one row for each."""
         device = (inputs[0] if isinstance(inputs, tuple) else inputs).device
         return self(inputs, torch.arange(self.batch, device=device))
 
-    def _chunk(self, parts: tuple[Tensor, ...], examples: Tensor) -> Tensor:
-        constants = (self._of(constant, examples) for constant in self.constants)
-        outputs = self.forward_func(*parts, *constants)
-        targets = self.targets and [self.targets[example] for example in examples.tolist()]
-        return select(outputs, targets).double()
+    def _chunks(self, inputs: Inputs, examples: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Outputs of some rows at a time, in float64, and the examples of those rows."""
+        parts = inputs if isinstance(inputs, tuple) else (inputs,)
+        every = torch.arange(len(examples), device=examples.device)
+        for rows in every.split(self.batch_size):
+            chosen = tuple(part[rows] for part in parts)
+            constants = self.constants_of(examples[rows])
+            yield self.forward_func(*chosen, *constants).double(), examples[rows]
 
-    def _of(self, constant: Any, examples: Tensor) -> Any:
+    def _targets(self, examples: Tensor) -> list[tuple[int, ...]] | None:
+        return self.targets and [self.targets[example] for example in examples.tolist()]
+
+    def constants_of(self, examples: Tensor) -> tuple[Any, ...]:
+        """The additional arguments of rows that come from these examples."""
+        return tuple(self.of_examples(constant, examples) for constant in self.constants)
+
+    def of_examples(self, constant: Any, examples: Tensor) -> Any:
+        """A tensor with one row for each example, row by row; anything else as it is."""
         by_example = (
             isinstance(constant, Tensor) and constant.dim() and len(constant) == self.batch
         )

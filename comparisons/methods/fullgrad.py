@@ -55,12 +55,10 @@ class FullGrad:
             isinstance(target, Tensor) and target.numel() > 1
         )
         targets = target if by_example else [target] * len(inputs)
-        found = [
-            self._of_one(row, int(t)) for row, t in zip(inputs.split(1), targets, strict=True)
-        ]
+        found = [self._of_one(row, t) for row, t in zip(inputs.split(1), targets, strict=True)]
         return torch.cat(found)
 
-    def _of_one(self, row: Tensor, target: int) -> Tensor:
+    def _of_one(self, row: Tensor, target: Any) -> Tensor:
         affine_map = linearize(self.model, row)
         weight = affine_map.weight(target)
         assert isinstance(weight, Tensor)  # a tuple only for a tuple of inputs
