@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from comparisons.measures import complexity, localisation, robustness
+from comparisons.measures import complexity, faithfulness, localisation, robustness
 from comparisons.measures.measure import Case, Measure, Value
 
 __all__ = ["MEASURES", "Case", "Measure", "Value"]
 
 MEASURES = {
+    **faithfulness.MEASURES,
     **robustness.MEASURES,
     **localisation.MEASURES,
     **complexity.MEASURES,
