@@ -57,13 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_zoo(commands)
     commands.add_parser("list", help="models and methods")
     train = commands.add_parser("train", help="train the small networks again")
-    train.add_argument("data", nargs="*", help="digits, fashion_mnist (default: both)")
+    train.add_argument(
+        "data", nargs="*", help="digits, fashion_mnist, breast_cancer (default: all)"
+    )
     return parser
 
 
 def _add_run(commands: _Commands) -> None:
     run = commands.add_parser("run", help="completeness, cost and pictures (the default)")
-    run.add_argument("--models", nargs="+", metavar="MODEL", help="default: all")
+    run.add_argument("--models", nargs="+", metavar="MODEL", help="default: three of them")
     run.add_argument("--methods", nargs="+", metavar="METHOD", help="default: five of them")
     run.add_argument("--repeats", type=int, default=3, help="timed repeats (default: 3)")
     run.add_argument("--out", type=Path, help="folder (default: results/run-<time>)")
@@ -111,12 +113,11 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
     from comparisons.methods import METHODS
     from comparisons.models import MODELS
-    from comparisons.run import COMPARED, run
+    from comparisons.run import COMPARED, SHOWN, run
 
-    usual = [name for name, model in MODELS.items() if not model.is_optional]
     failed = run(
         options.out or _new_folder("run"),
-        _known(options.models or usual, list(MODELS), "model", parser),
+        _known(options.models or list(SHOWN), list(MODELS), "model", parser),
         _known(options.methods or list(COMPARED), list(METHODS), "method", parser),
         repeats=options.repeats,
         console=Console(),
@@ -208,11 +209,12 @@ def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 
 def _train(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    from comparisons.models import digits, fashion_training
+    from comparisons.models import digits, fashion_training, tabular
 
     trainers: dict[str, Callable[[], None]] = {
         "digits": digits.train,
         "fashion_mnist": fashion_training.train,
+        "breast_cancer": tabular.train,
     }
     for name in _known(options.data, list(trainers), "data", parser):
         trainers[name]()

@@ -10,6 +10,7 @@ from comparisons.models import (
     next_token,
     synthetic,
     synthetic_images,
+    tabular,
 )
 from comparisons.models.network import Model, Network
 
@@ -23,4 +24,5 @@ MODELS = {
     **next_token.MODELS,
     **synthetic.MODELS,
     **synthetic_images.MODELS,
+    **tabular.MODELS,
 }

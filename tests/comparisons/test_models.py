@@ -99,8 +99,8 @@ def test_what_no_extra_brings_runs_only_when_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(run, "run", lambda folder, models, *_, **__: asked.append(models))
     __main__.main([])
     __main__.main(["run", "--models", "mnist_cnn"])
-    optional = {"mnist_cnn", "smollm2_next_token"}
-    assert asked == [[name for name in MODELS if name not in optional], ["mnist_cnn"]]
+    assert asked == [list(run.SHOWN), ["mnist_cnn"]]
+    assert not any(MODELS[name].is_optional for name in run.SHOWN)
 
 
 def test_prompts_of_different_lengths_are_refused() -> None:
