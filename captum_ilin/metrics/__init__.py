@@ -5,6 +5,18 @@
 >>> from captum_ilin.metrics import Direction, Scores
 """
 
+from captum_ilin.metrics.axiomatic import (
+    LocalFidelity,
+    baseline_completeness,
+    bias_share,
+    declared_completeness,
+    dummy,
+    implementation_invariance,
+    input_invariance,
+    linearity,
+    local_fidelity,
+    sensitivity_n,
+)
 from captum_ilin.metrics.complexity import entropy, gini
 from captum_ilin.metrics.errors import MetricInputError, MetricPackageError
 from captum_ilin.metrics.faithfulness import (
@@ -42,19 +54,28 @@ __all__ = [
     "Direction",
     "GaussianNoise",
     "Grids",
+    "LocalFidelity",
     "MetricInputError",
     "MetricPackageError",
     "Perturbation",
     "Scores",
+    "baseline_completeness",
+    "bias_share",
+    "declared_completeness",
     "deletion",
+    "dummy",
     "entropy",
     "faithfulness_correlation",
     "gini",
     "grid_of",
     "grid_pointing_game",
+    "implementation_invariance",
     "infidelity",
+    "input_invariance",
     "insertion",
     "lerf",
+    "linearity",
+    "local_fidelity",
     "max_sensitivity",
     "morf",
     "perturbation_curve",
@@ -65,5 +86,6 @@ __all__ = [
     "relevance_mass_accuracy",
     "relevance_rank_accuracy",
     "selectivity",
+    "sensitivity_n",
     "srg",
 ]

@@ -59,7 +59,7 @@ class Values:
         """
         return torch.cat(
             [
-                select(outputs, self._targets(rows))
+                select(outputs, self.targets_of(rows))
                 for outputs, rows in self._chunks(inputs, examples)
             ]
         )
@@ -83,7 +83,8 @@ class Values:
             constants = self.constants_of(examples[rows])
             yield self.forward_func(*chosen, *constants).double(), examples[rows]
 
-    def _targets(self, examples: Tensor) -> list[tuple[int, ...]] | None:
+    def targets_of(self, examples: Tensor) -> list[tuple[int, ...]] | None:
+        """Each row's target; None if there is only one output."""
         return self.targets and [self.targets[example] for example in examples.tolist()]
 
     def constants_of(self, examples: Tensor) -> tuple[Any, ...]:

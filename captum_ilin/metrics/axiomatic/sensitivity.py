@@ -1,0 +1,175 @@
+"""Sensitivity-n: whether the attributions of n features say what removing them does.
+
+r_n = Pearson_S( Σ_{i∈S} φ_i ,  F(x) − F(x with S at the baseline) ),   |S| = n
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.metrics.chance import Seed, generator_of
+from captum_ilin.metrics.errors import MetricInputError
+from captum_ilin.metrics.features import Features, as_tuple
+from captum_ilin.metrics.scores import Direction, Scores
+from captum_ilin.metrics.values import Values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from captum_ilin.metrics.features import Inputs
+
+__all__ = ["sensitivity_n"]
+
+
+def sensitivity_n(
+    forward_func: Callable[..., Any],
+    inputs: Inputs,
+    attributions: Inputs,
+    *,
+    sizes: int | Sequence[int],
+    target: Any = None,
+    additional_forward_args: Any = None,
+    baselines: Inputs | None = None,
+    feature_mask: Inputs | None = None,
+    subsets: int = 100,
+    batch_size: int = 64,
+    seed: Seed = 0,
+) -> Scores:
+    """Correlation of summed attributions with the change that removing those features makes.
+
+    Pearson's r over random subsets S of n features, between Σ_{i∈S} φ_i and F(x) − F(x with
+    S replaced by the baseline); for several sizes its mean over them. 1 at every n holds for
+    a linear F whose attributions are contributions against the same baseline.
+
+    Args:
+        forward_func: what is explained.
+        inputs: (batch, \\*features), or a tuple of such tensors.
+        attributions: shaped like the inputs.
+        sizes: n, from 1 to one less than there are features; one or several.
+        target: any of Captum's target forms.
+        additional_forward_args: further arguments of ``forward_func``.
+        baselines: what replaces the features of S, shaped like the inputs or with 1 in place
+            of batch. Default: zeros.
+        feature_mask: Captum's; values with the same number are one feature.
+        subsets: how many S of each size; every example gets the same.
+        batch_size: rows that go through the network at once.
+        seed: an int or a generator.
+
+    Returns:
+        Higher is better, −1 to 1; NaN where either side is the same for every S (to the
+        rounding of the input's type for F), at any of the sizes.
+
+    Raises:
+        MetricInputError: a size or the number of subsets is out of range, or attributions do
+            not fit.
+
+    Cost: 1 + sizes·subsets rows forward for each example.
+
+    Source: Ancona et al. 2018, arXiv 1711.06104, section 4 (sensitivity-n).
+
+    >>> import torch
+    >>> from captum_ilin.metrics import sensitivity_n
+    >>> w, x = torch.tensor([1.0, -2.0, 3.0, 0.5]), torch.rand(2, 4)
+    >>> scores = sensitivity_n(lambda x: x @ w, x, x * w, sizes=(1, 2))
+    >>> bool((scores.values > 0.9999).all())
+    True
+    """
+    parts = as_tuple(inputs)
+    features = Features(parts, feature_mask)
+    chosen = _checked((sizes,) if isinstance(sizes, int) else tuple(sizes), features, subsets)
+    values = Values(forward_func, len(parts[0]), target, additional_forward_args, batch_size)
+    zeros = tuple(torch.zeros_like(part[:1]) for part in parts)
+    removal = _Removal(values, features, zeros if baselines is None else as_tuple(baselines))
+    contributions, output = features.of(attributions), values.of(parts)
+    generator = generator_of(seed)
+    found = [
+        _correlation(
+            contributions @ drawn.to(contributions).T,
+            output[:, None] - removal(drawn.to(contributions.device)),
+            eps=torch.finfo(parts[0].dtype).eps,
+            scale=output.abs(),
+        )
+        for drawn in (_drawn(subsets, features.count, n, generator) for n in chosen)
+    ]
+    return _mean(chosen, torch.stack(found, 1))
+
+
+def _checked(sizes: tuple[int, ...], features: Features, subsets: int) -> tuple[int, ...]:
+    wrong = [n for n in sizes if not 1 <= n < features.count]
+    if not sizes or wrong:
+        raise MetricInputError(
+            f"sizes holds {wrong or 'nothing'}; expected numbers from 1 to "
+            f"{features.count - 1}, because there are {features.count} features and only one "
+            "subset has them all."
+        )
+    if subsets < 2:
+        raise MetricInputError(
+            f"subsets is {subsets}; expected 2 or more, because a correlation needs them."
+        )
+    return sizes
+
+
+def _drawn(subsets: int, count: int, size: int, generator: torch.Generator) -> Tensor:
+    """(subsets, count) bool with ``size`` in each row."""
+    ranks = torch.rand(subsets, count, generator=generator, device=generator.device)
+    chosen = ranks.argsort(1)[:, :size]
+    return torch.zeros(subsets, count, dtype=torch.bool).scatter_(1, chosen.cpu(), True)
+
+
+class _Removal:
+    """F of every example with subsets of its features at the baseline."""
+
+    def __init__(
+        self, values: Values, features: Features, baselines: tuple[Tensor, ...]
+    ) -> None:
+        self.values, self.features, self.baselines = values, features, baselines
+
+    def __call__(self, removed: Tensor) -> Tensor:
+        """(batch, subsets)"""
+        subsets = len(removed)
+        rows = torch.arange(self.values.batch * subsets, device=removed.device)
+        found = [
+            self._chunk(chunk // subsets, removed[chunk % subsets])
+            for chunk in rows.split(self.values.batch_size)
+        ]
+        return torch.cat(found).reshape(-1, subsets)
+
+    def _chunk(self, examples: Tensor, removed: Tensor) -> Tensor:
+        perturbed = self.features.replaced(examples, removed, self.baselines)
+        return self.values(perturbed, examples)
+
+
+def _correlation(sums: Tensor, changes: Tensor, *, eps: float, scale: Tensor) -> Tensor:
+    """(batch,) Pearson's r along the last dimension; NaN where a side is constant.
+
+    F of equal inputs differs by rounding between batches, so a change that varies by less
+    than 16 units of it is constant. The sums are in float64.
+    """
+    x, y = (values - values.mean(1, keepdim=True) for values in (sums, changes))
+    noise = torch.finfo(torch.float64).eps * 16
+    constant = _spread(sums) <= noise * sums.abs().amax(1)
+    largest = torch.maximum(scale, changes.abs().amax(1))
+    constant |= _spread(changes) <= 16 * eps * largest
+    r = (x * y).sum(1) / (x.norm(dim=1) * y.norm(dim=1))
+    return torch.where(constant, torch.nan, r.clamp(-1, 1))
+
+
+def _spread(values: Tensor) -> Tensor:
+    return values.amax(1) - values.amin(1)
+
+
+def _mean(sizes: tuple[int, ...], found: Tensor) -> Scores:
+    """The mean over sizes of (batch, sizes)."""
+    missing = [
+        [n for n, is_nan in zip(sizes, row, strict=True) if is_nan]
+        for row in found.isnan().tolist()
+    ]
+    reasons = [
+        "the summed attributions, or the changes of the output, are the same for every subset "
+        f"of {', '.join(map(str, row))} features"
+        for row in missing
+    ]
+    return Scores.of("sensitivity-n", Direction.HIGHER, found.mean(1), reasons)
