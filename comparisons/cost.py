@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import Progress
 from rich.table import Table
 
-from comparisons.measurement import peak_bytes
+from captum_ilin.metrics import peak_bytes
 from comparisons.methods import METHODS
 from comparisons.models.decoder import Decoder
 from comparisons.models.vision import torchvision_models

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from torch import Tensor
 
-from comparisons.measurement import Counted, median_seconds, peak_bytes
+from captum_ilin.metrics import Counted, median_seconds, peak_bytes
 from comparisons.methods import METHODS, Setting
 from comparisons.models import MODELS
 from comparisons.picture import save_grid
@@ -112,7 +112,7 @@ def _measured(
     network: Network, method: Method, example: int, target: int, repeats: int
 ) -> tuple[Tensor, dict[str, Any]]:
     inputs = network.inputs[example : example + 1]
-    counted = Counted(network.model).eval()
+    counted = Counted(network.model)
     zero, noise = torch.zeros_like(inputs), _random_baseline(inputs)
     explainer = method.make(Setting(zero))(counted)
     attributions = explainer.attribute(inputs, target=target)

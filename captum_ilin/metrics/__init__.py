@@ -18,6 +18,7 @@ from captum_ilin.metrics.axiomatic import (
     sensitivity_n,
 )
 from captum_ilin.metrics.complexity import entropy, gini
+from captum_ilin.metrics.costs import Cost, Counted, cost, median_seconds
 from captum_ilin.metrics.errors import MetricInputError, MetricPackageError
 from captum_ilin.metrics.faithfulness import (
     BaselineSubset,
@@ -43,12 +44,15 @@ from captum_ilin.metrics.localisation import (
     relevance_mass_accuracy,
     relevance_rank_accuracy,
 )
+from captum_ilin.metrics.peak import peak_bytes
 from captum_ilin.metrics.robustness import max_sensitivity
 from captum_ilin.metrics.scores import Direction, Scores
 from captum_ilin.metrics.stability import relative_input_stability, relative_output_stability
 
 __all__ = [
     "BaselineSubset",
+    "Cost",
+    "Counted",
     "Curve",
     "CurveOptions",
     "Direction",
@@ -61,6 +65,7 @@ __all__ = [
     "Scores",
     "baseline_completeness",
     "bias_share",
+    "cost",
     "declared_completeness",
     "deletion",
     "dummy",
@@ -77,7 +82,9 @@ __all__ = [
     "linearity",
     "local_fidelity",
     "max_sensitivity",
+    "median_seconds",
     "morf",
+    "peak_bytes",
     "perturbation_curve",
     "pointing_game",
     "relative_input_stability",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comparisons.measures import complexity, faithfulness, localisation, robustness
+from comparisons.measures import complexity, cost, faithfulness, localisation, robustness
 from comparisons.measures.measure import Case, Measure, Value
 
 __all__ = ["MEASURES", "Case", "Measure", "Value"]
@@ -12,4 +12,5 @@ MEASURES = {
     **robustness.MEASURES,
     **localisation.MEASURES,
     **complexity.MEASURES,
+    **cost.MEASURES,
 }

@@ -14,7 +14,6 @@ pytest.importorskip("skimage", reason="the comparisons' extra is not installed")
 
 from comparisons import run as running
 from comparisons.__main__ import main
-from comparisons.measurement import Counted, peak_bytes
 from comparisons.methods import METHODS, Method
 from comparisons.models import MODELS, digits
 from comparisons.models.network import hash_of
@@ -95,22 +94,6 @@ def test_hash_tells_weights_apart() -> None:
     state = digits.cnn().model.state_dict()
     changed = {**state, "0.bias": state["0.bias"] + 1e-7}
     assert hash_of(state) != hash_of(changed)
-
-
-def test_passes_are_counted_in_rows() -> None:
-    counted = Counted(torch.nn.Linear(3, 2))
-    counted(torch.randn(5, 3)).sum().backward()
-    counted(torch.randn(2, 3))
-    assert (counted.forwards, counted.backwards) == (7, 5)
-
-
-def test_peak_is_what_is_held_at_once() -> None:
-    def at_once() -> None:
-        kept = [torch.zeros(1_000_000) for _ in range(3)]
-        kept.clear()
-        torch.zeros(1_000_000)
-
-    assert peak_bytes(at_once) == pytest.approx(12_000_000, rel=0.01)
 
 
 @pytest.mark.parametrize(
