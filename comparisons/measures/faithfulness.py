@@ -1,12 +1,8 @@
 """Faithfulness in the harness: infidelity, correlation, perturbation curves and their areas.
 
-All on logits unless ``softmax`` is set. Parameters that several measures share:
+All on logits unless ``softmax`` is set. Parameters that several measures share, beside
+``baseline`` and ``features`` (see ``removal``):
 
-baseline      a baseline of the network by name, or "other": the first it has of blur, mean,
-              noise, or else any but zero. Where a network lacks it, the value is missing and
-              says so.
-features      what is removed at once: "groups", the network's feature mask, or the pixels of
-              an image whose network has none; "values", every input value by itself.
 relative      curves rescaled to 1 at the input and 0 at the baseline.
 perturbation  of the infidelity: "baseline", random subsets of features, each feature with
               ``probability``; "gaussian", noise of ``scale`` standard deviations of the
@@ -17,10 +13,7 @@ perturbation  of the infidelity: "baseline", random subsets of features, each fe
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from captum_ilin.metrics import (
     BaselineSubset,
@@ -37,19 +30,16 @@ from captum_ilin.metrics import (
     srg,
 )
 from comparisons.measures.measure import Measure, Value, values_of
+from comparisons.measures.removal import baseline_of, groups_of, where_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from torch import Tensor
 
     from captum_ilin.metrics import Perturbation, Scores
     from comparisons.measures.measure import Case
     from comparisons.models.network import Network
 
 __all__ = ["MEASURES"]
-
-VARYING = ("blur", "mean", "noise")  # in this order: the less it adds of its own, the sooner
 
 
 def _infidelity(
@@ -65,8 +55,8 @@ def _infidelity(
             case.attributions,
             multiply_by_inputs=case.method.is_contribution,
             target=case.target,
-            baselines=_baseline(case, baseline),
-            feature_mask=_groups(case, features),
+            baselines=baseline_of(case, baseline),
+            feature_mask=groups_of(case, features),
             perturbation=perturbed,
             n_perturb_samples=samples,
             normalize=normalize,
@@ -97,8 +87,8 @@ def _correlation(
         case.inputs,
         case.attributions,
         target=case.target,
-        baselines=_baseline(case, baseline),
-        feature_mask=_groups(case, features),
+        baselines=baseline_of(case, baseline),
+        feature_mask=groups_of(case, features),
         runs=runs,
         subset_size=subset_size,
         seed=case.seed,
@@ -141,7 +131,7 @@ def _gain(
     case: Case, *, baselines: Sequence[str], features: str, **options: Any
 ) -> list[Value]:
     given = _given(case, "zero", features) | {
-        "baselines": {name: _baseline(case, name) for name in baselines}
+        "baselines": {name: baseline_of(case, name) for name in baselines}
     }
     return values_of(srg(case.model, case.inputs, case.attributions, **given, **options))
 
@@ -149,49 +139,10 @@ def _gain(
 def _given(case: Case, baseline: str, features: str) -> dict[str, Any]:
     return {
         "target": case.target,
-        "baselines": _baseline(case, baseline),
-        "feature_mask": _groups(case, features),
+        "baselines": baseline_of(case, baseline),
+        "feature_mask": groups_of(case, features),
         "seed": case.seed,
     }
-
-
-def _baseline(case: Case, name: str) -> Tensor:
-    return case.baseline(_named(case.network, name) or name)
-
-
-def _named(network: Network, name: str) -> str | None:
-    """The network's own name of a baseline; None if it has no such one."""
-    if name == "zero":
-        return name
-    others = [known for known in network.baselines if known != "zero"]
-    wanted = (*VARYING, *others) if name == "other" else (name,)
-    return next((known for known in wanted if known in others), None)
-
-
-def _groups(case: Case, features: str) -> Tensor | None:
-    if features == "values":
-        return None
-    if features != "groups":
-        raise ValueError(f"features is {features!r}; expected 'groups' or 'values'.")
-    if case.feature_mask is not None or case.network.images is None:
-        return case.feature_mask
-    channels, *size = case.inputs.shape[1:]
-    pixels = torch.arange(case.inputs[0, 0].numel()).reshape(1, 1, *size)
-    return pixels.expand(1, channels, *size)
-
-
-def _where_known(run: Callable[..., list[Value]]) -> Callable[..., list[Value]]:
-    """The measure on networks that have its baselines; elsewhere a reason."""
-
-    def known(case: Case, **parameters: Any) -> list[Value]:
-        for name in parameters.get("baselines", (parameters.get("baseline"),)):
-            if _named(case.network, name) is None:
-                there = ", ".join({"zero": None, **dict.fromkeys(case.network.baselines)})
-                reason = f"{case.network.name} has no baseline {name!r}, only: {there}"
-                return [Value(math.nan, reason)]
-        return run(case, **parameters)
-
-    return known
 
 
 def _rows_of_a_curve(parameters: Mapping[str, Any]) -> int:
@@ -209,7 +160,7 @@ MEASURES = {
             "infidelity",
             "faithfulness",
             LOWER | {"normalised": Direction.LOWER},
-            _where_known(_infidelity),
+            where_known(_infidelity),
             "E[(β Σ I φ − (F(x) − F(x − I)))²], β = 1, or fitted where normalised; I a random "
             "subset to the baseline, or noise (Yeh 2019)",
             {
@@ -226,7 +177,7 @@ MEASURES = {
             "faithfulness_correlation",
             "faithfulness",
             HIGHER,
-            _where_known(_correlation),
+            where_known(_correlation),
             "Pearson's of Σ_S φ with F(x) − F(x with S at x') over random S (Bhatt 2020)",
             {"runs": 100, "subset_size": 0.2, "baseline": "zero", "features": "groups"},
             forwards=lambda parameters: int(parameters["runs"]) + 1,
@@ -235,7 +186,7 @@ MEASURES = {
             "deletion",
             "faithfulness",
             LOWER | {"curve": Direction.LOWER},
-            _where_known(_curve("inputs", deletion)),
+            where_known(_curve("inputs", deletion)),
             "area under F while the most relevant features are removed (Petsiuk 2018)",
             ZERO,
             forwards=_rows_of_a_curve,
@@ -244,7 +195,7 @@ MEASURES = {
             "insertion",
             "faithfulness",
             HIGHER | {"curve": Direction.HIGHER},
-            _where_known(_curve("baseline", insertion)),
+            where_known(_curve("baseline", insertion)),
             "area under F while the most relevant features are put in (Petsiuk 2018)",
             ZERO,
             forwards=_rows_of_a_curve,
@@ -253,7 +204,7 @@ MEASURES = {
             "morf",
             "faithfulness",
             LOWER,
-            _where_known(_area(morf)),
+            where_known(_area(morf)),
             "area under F, most relevant features removed first (Samek 2017)",
             OTHER,
             forwards=_rows_of_a_curve,
@@ -262,7 +213,7 @@ MEASURES = {
             "lerf",
             "faithfulness",
             HIGHER,
-            _where_known(_area(lerf)),
+            where_known(_area(lerf)),
             "area under F, least relevant features removed first (Samek 2017)",
             OTHER,
             forwards=_rows_of_a_curve,
@@ -271,7 +222,7 @@ MEASURES = {
             "srg",
             "faithfulness",
             HIGHER,
-            _where_known(_gain),
+            where_known(_gain),
             "lerf − morf, averaged over baselines (Blücher 2024)",
             {"baselines": ("zero", "other"), **CURVE},
             forwards=lambda parameters: (
@@ -282,7 +233,7 @@ MEASURES = {
             "selectivity",
             "faithfulness",
             LOWER,
-            _where_known(_area(selectivity)),
+            where_known(_area(selectivity)),
             "area under F before each removal, most relevant regions first (Montavon 2018)",
             ZERO,
             forwards=_rows_of_a_curve,
