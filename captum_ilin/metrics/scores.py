@@ -90,7 +90,7 @@ class Scores:
             values: (batch,)
             reason: why values are NaN: one sentence for all of them, or one for each example.
         """
-        found = torch.as_tensor(values).detach().to("cpu", torch.float64)
+        found = torch.as_tensor(values, dtype=torch.float64, device="cpu").detach()
         given = [reason] * len(found) if isinstance(reason, str) else list(reason)
         missing = found.isnan().tolist()
         reasons = tuple(r if m else None for r, m in zip(given, missing, strict=True))
