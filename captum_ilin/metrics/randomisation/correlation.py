@@ -1,0 +1,52 @@
+"""Row-wise Spearman correlation: average ranks, then Pearson, each row by itself.
+
+ρ(a, b) = Σ(rᵢ − r̄)(sᵢ − s̄) / √(Σ(rᵢ − r̄)² · Σ(sᵢ − s̄)²), with r, s the ranks of a and b.
+Ranks are halves of integers, so the sums are exact in float64 up to some 10⁵ values.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["centred_ranks", "pearson"]
+
+
+def centred_ranks(rows: Tensor) -> Tensor:
+    """(batch, size) float64: each value's rank in its row less the mean; ties share theirs."""
+    order, ordered = _sorted(rows.detach().cpu())
+    size = rows.shape[1]
+    places = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    differs = ordered[:, 1:] != ordered[:, :-1]
+    ranks = places.expand(rows.shape) if bool(differs.all()) else _shared(places, differs)
+    return torch.empty(rows.shape, dtype=torch.float64).scatter_(1, order, ranks)
+
+
+def _sorted(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each row's values lie from smallest to largest, and what tells them apart there.
+
+    NumPy sorts with vector instructions, PyTorch does not. Values of up to 32 bits are sorted
+    together with their places, as one integer: several times faster than an argsort.
+    """
+    if rows.dtype == torch.float64:
+        order = torch.from_numpy(rows.numpy().argsort(axis=1))
+        return order, rows.gather(1, order)
+    bits = (rows.float() + 0.0).view(torch.int32)  # −0 + 0 is 0, so that they tie
+    rising = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    keys = (rising << 32) + torch.arange(rows.shape[1])
+    keys.numpy().sort(axis=1)
+    return keys & 0xFFFFFFFF, keys >> 32
+
+
+def _shared(places: Tensor, differs: Tensor) -> Tensor:
+    """Places averaged over runs of equal values: the mean of a run's first and last."""
+    ends = torch.ones(len(differs), 1, dtype=torch.bool)
+    first = torch.where(torch.cat([ends, differs], 1), places, -torch.inf).cummax(1).values
+    last = torch.where(torch.cat([differs, ends], 1), places, torch.inf).flip(1)
+    return (first + last.cummin(1).values.flip(1)) / 2
+
+
+def pearson(first: Tensor, second: Tensor) -> Tensor:
+    """(batch,) correlation of centred rows; NaN where one is zero throughout."""
+    products = (first * second).sum(1)
+    return products / ((first * first).sum(1) * (second * second).sum(1)).sqrt()
