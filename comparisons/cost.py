@@ -15,12 +15,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from captum_ilin.metrics import peak_bytes
+from comparisons.jsonlines import JsonLines
 from comparisons.methods import METHODS
 from comparisons.models.decoder import Decoder
 from comparisons.models.vision import torchvision_models
 from comparisons.pairs import REFERENCE, call_of, interleaved, quartiles, ratios, seconds
-from comparisons.records import Records, provenance
-from comparisons.run import COMPARED
+from comparisons.provenance import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ def _vision(name: str) -> Callable[[], nn.Module]:
     return lambda: getattr(torchvision_models(), name)(weights=None)
 
 
+COMPARED = ("ILIN", "InputXGradient", "IG-50", "DeepLIFT", "Saliency")
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet50": _vision("resnet50"),
     "vit_b_16": _vision("vit_b_16"),
@@ -79,7 +80,7 @@ def cost(
     """Measure, record and print. Some minutes for each network."""
     if threads is not None:
         torch.set_num_threads(threads)
-    records = Records(folder)
+    records = JsonLines(folder)
     facts = {"repeats": repeats, "size": size, "batch": batch, "tokens": TOKENS}
     records.start(provenance(dtype="float32", weights="random", seed=0, **facts))
     with Progress(console=console, transient=True) as progress:

@@ -17,11 +17,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from captum_ilin.metrics import peak_bytes
+from comparisons.jsonlines import JsonLines
 from comparisons.methods import METHODS
 from comparisons.models.decoder import Decoder
 from comparisons.models.vision import torchvision_models
 from comparisons.pairs import REFERENCE, call_of, interleaved, quartiles, ratios, seconds
-from comparisons.records import Records, provenance
+from comparisons.provenance import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ def scaling(
     """Measure, record and print. Some minutes for all."""
     if threads is not None:
         torch.set_num_threads(threads)
-    records = Records(folder)
+    records = JsonLines(folder)
     records.start(provenance(dtype="float32", weights="random", repeats=repeats, base=BASE))
     with Progress(console=console, transient=True) as progress:
         points = sum(map(len, AXES.values())) * len(models)

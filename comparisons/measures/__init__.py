@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from comparisons.measures import (
-    axiomatic,
-    complexity,
-    cost,
-    faithfulness,
-    localisation,
-    robustness,
-)
+from comparisons.measures import complexity, cost, faithfulness, localisation, robustness
 from comparisons.measures.measure import Case, Measure, Value
 
 __all__ = ["MEASURES", "Case", "Measure", "Value"]
 
 MEASURES = {
-    **axiomatic.MEASURES,
     **faithfulness.MEASURES,
     **robustness.MEASURES,
     **localisation.MEASURES,

@@ -112,6 +112,12 @@ class Case:
             )
         return found
 
+    def drawing(self, seed: int) -> Case:
+        """The same explanation, for a measure that draws its random numbers from ``seed``."""
+        case = Case(self.network, self.method, self.example, seed)
+        case.__dict__.update(setting=self.setting, attributions=self.attributions)
+        return case
+
 
 def always_defined(method: Method, network: Network) -> str | None:
     """For a measure that every method has on every network."""

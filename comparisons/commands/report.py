@@ -1,0 +1,48 @@
+"""``report`` and ``compare``: tables and figures of one run, and what two runs differ in."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from comparisons.commands.names import Commands
+
+__all__ = ["add"]
+
+
+def add(commands: Commands) -> None:
+    """Declare both commands."""
+    report = commands.add_parser("report", help="tables and figures of a run, made again")
+    report.add_argument("folder", type=Path, metavar="RUN", help="its folder")
+    report.set_defaults(command=_report)
+    compare = commands.add_parser("compare", help="where two runs differ")
+    compare.add_argument("folders", type=Path, nargs=2, metavar="RUN", help="their folders")
+    compare.set_defaults(command=_compare)
+
+
+def _report(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from rich.console import Console
+
+    _expect_results(options.folder, parser)
+    return int(import_module("comparisons.report").report(options.folder, Console()))
+
+
+def _compare(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from rich.console import Console
+
+    for folder in options.folders:
+        _expect_results(folder, parser)
+    return int(import_module("comparisons.report").compare(*options.folders, Console()))
+
+
+def _expect_results(folder: Path, parser: argparse.ArgumentParser) -> None:
+    from comparisons.resultsfolder import FolderError, ResultsFolder
+
+    try:
+        ResultsFolder(folder).plan()
+    except FolderError as error:
+        parser.error(str(error))

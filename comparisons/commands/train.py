@@ -1,0 +1,40 @@
+"""``train``: the small networks trained again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comparisons.commands.names import known
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from comparisons.commands.names import Commands
+
+__all__ = ["add"]
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    train = commands.add_parser("train", help="train the small networks again")
+    train.add_argument(
+        "--only",
+        nargs="+",
+        metavar="DATA",
+        help="digits, fashion_mnist, breast_cancer (default: all)",
+    )
+    train.set_defaults(command=_train)
+
+
+def _train(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from comparisons.models import digits, fashion_training, tabular
+
+    trainers: dict[str, Callable[[], None]] = {
+        "digits": digits.train,
+        "fashion_mnist": fashion_training.train,
+        "breast_cancer": tabular.train,
+    }
+    for name in known(options.only, trainers, "data", parser):
+        trainers[name]()
+    return 0

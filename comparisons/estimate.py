@@ -1,0 +1,104 @@
+"""How long a run takes: passes counted, and timed on each network here.
+
+A unit takes passes · (f + b) · (1 + Σ attributions) + f · Σ forwards, where f and b are the
+times of one example forward and backward. Measures batch their forwards and a machine does
+other things besides, so that this tells minutes from hours and no more.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from comparisons.loading import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from comparisons.loading import Loaded, Networks
+    from comparisons.models.network import Network
+    from comparisons.plan import Unit
+    from comparisons.registry import Registry
+    from comparisons.suite import MeasureChoice
+
+__all__ = ["Pace", "pace_of", "paces_of", "seconds_of", "spoken"]
+
+BUDGET = 0.5  # seconds for one network
+REPEATS = 10
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that one example takes, forward and backward."""
+
+    forward: float
+    backward: float
+
+
+def paces_of(networks: Networks) -> dict[str, Pace]:
+    """The pace of each model, measured on its first network."""
+    paces: dict[str, Pace] = {}
+    for (model, _), network in networks.items():
+        if model not in paces:
+            paces[model] = pace_of(network)
+    return paces
+
+
+def pace_of(network: Loaded) -> Pace:
+    """Measured in half a second, unless a pass takes longer; zero where there is no network."""
+    if isinstance(network, Unavailable):
+        return Pace(0.0, 0.0)
+    forward: list[float] = []
+    both: list[float] = []
+    start = time.perf_counter()
+    _pass(network, backward=True)  # warm-up
+    while len(forward) < REPEATS and (not forward or time.perf_counter() - start < BUDGET):
+        forward.append(_pass(network, backward=False))
+        both.append(_pass(network, backward=True))
+    once = statistics.median(forward)
+    return Pace(once, max(statistics.median(both) - once, 0.0))
+
+
+def _pass(network: Network, *, backward: bool) -> float:
+    inputs = network.inputs[:1].detach().clone().requires_grad_(backward)
+    start = time.perf_counter()
+    with torch.set_grad_enabled(backward):
+        value = network.model(inputs)[0, 0]
+        if backward:
+            torch.autograd.grad(value, inputs)
+    float(value.detach())  # waits for an accelerator
+    return time.perf_counter() - start
+
+
+def seconds_of(
+    unit: Unit,
+    choices: Sequence[MeasureChoice],
+    registry: Registry,
+    paces: Mapping[str, Pace],
+) -> float:
+    """What a unit is expected to take."""
+    pace, method = paces[unit.model], registry.methods[unit.method]
+    attributions, forwards = 1, 0
+    for choice in choices:
+        measure = registry.measures[choice.name]
+        attributions += measure.attributions(choice.parameters)
+        forwards += measure.forwards(choice.parameters)
+    once = method.passes * (pace.forward + pace.backward)
+    return once * attributions + pace.forward * forwards
+
+
+def spoken(seconds: Iterable[float]) -> str:
+    """The sum of some times, for a reader.
+
+    >>> spoken([30.0, 60.0])
+    '2 minutes'
+    """
+    total = sum(seconds)
+    for size, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if total >= 1.5 * size:
+            return f"{total / size:.0f} {name}"
+    return "a minute" if total >= 45 else f"{max(total, 2):.0f} seconds"

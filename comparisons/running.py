@@ -1,0 +1,261 @@
+"""A run: a suite's cells that are not finished yet, measured and recorded one after another.
+
+Interrupt it whenever you like: what is recorded stays, and the same run goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+
+from comparisons.estimate import paces_of, seconds_of, spoken
+from comparisons.exits import Exit
+from comparisons.loading import Unavailable, examples_of, hashes_of, load_networks
+from comparisons.measured import measured
+from comparisons.plan import cells, describe, pending, units
+from comparisons.progress import Bar
+from comparisons.provenance import provenance
+from comparisons.records import Records, Writer, read_records
+from comparisons.registry import Registry, registered
+from comparisons.resultsfolder import ResultsFolder
+from comparisons.shards import Shard, joined
+from comparisons.suitefile import load_suite
+from comparisons.summary import print_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from comparisons.loading import Networks
+    from comparisons.plan import Unit
+    from comparisons.suite import MeasureChoice, Suite
+
+__all__ = ["run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is made of.
+
+    Attributes:
+        suite: the part of it that was asked for.
+        registry: what its names mean.
+        networks: loaded.
+        folder: where the records go.
+        shard: this process among others.
+        console: what it speaks to; silent in all processes but the first.
+        planned: the measures of each unit.
+        retry_failed: whether failed cells count as not run.
+    """
+
+    suite: Suite
+    registry: Registry
+    networks: Networks
+    folder: ResultsFolder
+    shard: Shard
+    console: Console
+    planned: Mapping[Unit, list[MeasureChoice]]
+    retry_failed: bool
+
+    def left(self, records: Records) -> dict[Unit, list[MeasureChoice]]:
+        """The cells that are still to be run."""
+        finished = set(records.groups)
+        return pending(
+            self.planned, finished - set(records.failed) if self.retry_failed else finished
+        )
+
+
+def run(
+    suite: str | Path = "quick",
+    out: Path | str | None = None,
+    *,
+    registry: Registry | None = None,
+    models: Collection[str] | None = None,
+    methods: Collection[str] | None = None,
+    measures: Collection[str] | None = None,
+    examples: int | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    max_minutes: float | None = None,
+    retry_failed: bool = False,
+    fresh: bool = False,
+    report: bool = True,
+    console: Console | None = None,
+) -> Exit:
+    """Run what is left of a suite, and report.
+
+    Args:
+        suite: the name of a suite of the harness, or the path of your own.
+        out: the results folder; ``results/<suite>`` unless told.
+        registry: what the suite may name; ``registered()`` and what you add to it.
+        models, methods, measures: only these of the suite.
+        examples: of each model, in place of the suite's number.
+        device: "cpu" or "cuda".
+        threads: PyTorch's, while it runs.
+        max_minutes: no new unit is begun after them.
+        retry_failed: whether cells that failed are run again.
+        fresh: whether a folder that is there is renamed and a new one begun.
+        report: whether tables and figures are made at the end.
+        console: what it speaks to.
+
+    Returns:
+        What the command exits with.
+
+    Raises:
+        SuiteError: the suite does not hold what is asked for.
+        FolderError: the folder holds something else.
+    """
+    known = registry or registered()
+    whole = load_suite(suite, known)
+    part = whole.restricted(
+        models=models, methods=methods, measures=measures, examples=examples
+    )
+    folder = ResultsFolder(Path(out) if out else Path("results") / whole.name)
+    with joined(device) as shard, _threads(threads):
+        speaking = (console or Console()) if shard.is_first else Console(quiet=True)
+        networks = load_networks(part, known, device)
+        planned = cells(part, units(part, examples_of(networks)))
+        this = Run(part, known, networks, folder, shard, speaking, planned, retry_failed)
+        shard.first_does(lambda: _begin(this, whole, device, fresh=fresh))
+        left = this.left(read_records(folder.path))
+        shard.wait()  # nobody writes before all have read
+        try:
+            _measure(this, left, max_minutes)
+        except KeyboardInterrupt:
+            return _interrupted(this)
+        shard.wait()
+        return _end(this, report=report) if shard.is_first else Exit.FINE
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    try:
+        if count is not None:
+            torch.set_num_threads(count)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _begin(this: Run, whole: Suite, device: str, *, fresh: bool) -> None:
+    """The first process alone: the folder, its plan and its provenance."""
+    if fresh and (aside := this.folder.set_aside()) is not None:
+        this.console.print(
+            f"The earlier results are in {aside} now.", highlight=False, soft_wrap=True
+        )
+    this.folder.open(describe(whole, this.registry), hashes_of(this.networks))
+    for (model, seed), network in this.networks.items():
+        if isinstance(network, Unavailable):
+            name = model if seed is None else f"{model} seed {seed}"
+            this.console.print(
+                f"[bold]{name}[/] cannot be loaded, its cells fail: ",
+                end="",
+                highlight=False,
+                soft_wrap=True,
+            )
+            this.console.print(network.reason, markup=False, highlight=False, soft_wrap=True)
+    if this.left(read_records(this.folder.path)):
+        _add_provenance(this, device)
+
+
+def _add_provenance(this: Run, device: str) -> None:
+    entry = provenance(
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        suite=this.suite.name,
+        dtype="float32",
+        device=torch.cuda.get_device_name() if device == "cuda" else device,
+        world_size=this.shard.world_size,
+        networks=hashes_of(this.networks),
+        descriptions={
+            model: network.description
+            for (model, _), network in this.networks.items()
+            if not isinstance(network, Unavailable)
+        },
+    )
+    earlier = [session["commit"] for session in this.folder.provenance()]
+    if earlier and earlier[-1] != entry["commit"]:
+        this.console.print(
+            f"[yellow]Going on with commit {entry['commit']} what commit {earlier[-1]} began: "
+            "the code may differ. --fresh begins anew.[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
+    this.folder.add_provenance(entry)
+
+
+def _measure(
+    this: Run, left: dict[Unit, list[MeasureChoice]], max_minutes: float | None
+) -> None:
+    """This process's share of what is left, until it is done or its time is up."""
+    deadline = time.monotonic() + 60 * (max_minutes if max_minutes is not None else 1e9)
+    costs = _costs(this, left)
+    own = this.shard.dealt(left)
+    with (
+        Writer(this.folder.records_file(this.shard.rank)) as writer,
+        Bar(this.console, own, costs) as bar,
+    ):
+        for unit in own:
+            if time.monotonic() >= deadline:
+                return
+            bar.begin(unit)
+            network = this.networks[unit.model, unit.model_seed]
+            for group in measured(this.suite, this.registry, unit, left[unit], network):
+                writer.append(group)
+            bar.finish(unit)
+
+
+def _costs(this: Run, left: dict[Unit, list[MeasureChoice]]) -> dict[Unit, float]:
+    """Expected seconds of every unit that is left; the first process tells them."""
+    if not this.shard.is_first:
+        return {}
+    total = sum(len(choices) for choices in this.planned.values())
+    waiting = sum(len(choices) for choices in left.values())
+    this.console.print(
+        f"Suite {this.suite.name}: {total} cells (an example under a method, and a measure of "
+        f"it), {total - waiting} of them finished before.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not left:
+        return {}
+    paces = paces_of(this.networks)
+    costs = {unit: seconds_of(unit, left[unit], this.registry, paces) for unit in left}
+    size = this.shard.world_size
+    shared = f" in {size} processes" if size > 1 else ""
+    took = spoken([sum(costs.values()) / size])
+    this.console.print(
+        f"{waiting} cells to run{shared}; expected time about {took}.", highlight=False
+    )
+    return costs
+
+
+def _interrupted(this: Run) -> Exit:
+    waiting = sum(len(c) for c in this.left(read_records(this.folder.path)).values())
+    this.console.print(
+        f"Interrupted; {waiting} cells are left. The same command goes on from here.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return Exit.INTERRUPTED
+
+
+def _end(this: Run, *, report: bool) -> Exit:
+    """Tell how it went, and report."""
+    records = read_records(this.folder.path)
+    found = print_summary(this.suite, this.planned, records, this.folder.path, this.console)
+    if report and records.groups and find_spec("comparisons.report"):
+        _report(this)
+    return found
+
+
+def _report(this: Run) -> None:
+    import_module("comparisons.report").report(this.folder.path, this.console)
