@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ROOT",
-    "evenly",
     "executed_layers",
     "named_layers",
     "randomisable_layers",
@@ -148,13 +147,3 @@ def restricted(found: Sequence[str], layers: Iterable[str] | None) -> tuple[str,
             "randomisable_layers(model, inputs) lists them."
         )
     return tuple(name for name in found if name in set(wanted))
-
-
-def evenly(layers: Sequence[str], count: int) -> tuple[str, ...]:
-    """At most ``count`` layers, the first and the last among them, at even distances."""
-    if count >= len(layers):
-        return tuple(layers)
-    if count == 1:
-        return (layers[-1],)
-    places = (round(i * (len(layers) - 1) / (count - 1)) for i in range(count))
-    return tuple(layers[place] for place in places)

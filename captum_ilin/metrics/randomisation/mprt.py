@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
@@ -45,7 +45,7 @@ def mprt(
     target: Any = None,
     order: Order = "top_down",
     similarities: Sequence[str] = ("spearman", "abs_spearman"),
-    seeds: int = 5,
+    seeds: int | Sequence[int] = 5,
     layers: Iterable[str] | None = None,
     null: bool = False,
     randomise: Callable[[nn.Module, int], None] | None = None,
@@ -68,7 +68,8 @@ def mprt(
         target: any of Captum's target forms; the same output throughout.
         order: "top_down", "bottom_up" or "independent".
         similarities: of "spearman", "abs_spearman", "ssim", "hog".
-        seeds: how many randomisations; one is not enough, results vary widely with it.
+        seeds: how many randomisations (one is not enough, results vary widely with it), or
+            their seeds themselves. A seed that is given draws every layer, as in Quantus.
         layers: which layers, by name; default all of `randomisable_layers`.
         null: also compare pairs of networks in which every layer is randomised, one pair for
             each seed: what a similarity comes to when nothing trained is shared.
@@ -105,7 +106,9 @@ def mprt(
     copied = Copied(model, inputs, additional_forward_args, randomise, batch_norm)
     steps = restricted(copied.layers, layers)
     steps = steps[::-1] if order == "top_down" else steps
-    test = _Test(method, copied, order, steps, compared, _numbers(copied, seeds, seed))
+    test = _Test(
+        method, copied, order, steps, compared, _numbers(len(copied.layers), seeds, seed)
+    )
     examples = Examples(inputs, target, additional_forward_args, attribute_kwargs or {})
     found = [
         (test.cascade(chunk), test.null(chunk) if null else {})
@@ -115,19 +118,25 @@ def mprt(
     return Cascade(order, steps, _joined(cascades), _joined(bands))
 
 
-def _check(order: str, seeds: int) -> None:
+def _check(order: str, seeds: int | Sequence[int]) -> None:
     if order not in ORDERS:
         raise MetricInputError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}.")
-    if seeds < 1:
+    if (seeds if isinstance(seeds, int) else len(seeds)) < 1:
         raise MetricInputError(f"seeds: expected 1 or more randomisations, got {seeds}.")
 
 
-def _numbers(copied: Copied, seeds: int, seed: Seed) -> Tensor:
+def _numbers(layers: int, seeds: int | Sequence[int], seed: Seed) -> list[list[list[int]]]:
     """(seeds, 3, layers): seeds of the cascade's layers and of a null pair's.
 
     A layer's number depends neither on which layers are asked for nor on how many seeds.
     """
-    return torch.randint(2**62, (seeds, 3, len(copied.layers)), generator=generator_of(seed))
+    if isinstance(seeds, int):
+        return _drawn((seeds, 3, layers), generator_of(seed))
+    return [[[given] * layers, *_drawn((2, layers), generator_of(given))] for given in seeds]
+
+
+def _drawn(shape: tuple[int, ...], generator: torch.Generator) -> Any:
+    return torch.randint(2**62, shape, generator=generator).tolist()
 
 
 def _joined(chunks: Sequence[Mapping[str, Entries]]) -> dict[str, Entries]:
@@ -144,14 +153,14 @@ class _Test:
         order: str,
         steps: Sequence[str],
         similarities: Sequence[Similarity],
-        numbers: Tensor,
+        numbers: list[list[list[int]]],
     ) -> None:
         self.method = method
         self.copied = copied
         self.order = order
         self.steps = steps
         self.similarities = similarities
-        self.numbers: list[list[list[int]]] = numbers.tolist()
+        self.numbers = numbers
 
     def cascade(self, examples: Examples) -> dict[str, Entries]:
         """Values (seeds, layers, examples)."""
