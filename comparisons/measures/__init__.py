@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from comparisons.measures import complexity, cost, faithfulness, localisation, robustness
-=======
 from comparisons.measures import (
-    axiomatic,
     complexity,
     cost,
     faithfulness,
@@ -14,7 +10,6 @@ from comparisons.measures import (
     randomisation,
     robustness,
 )
->>>>>>> 505b242 (Run randomisation in the harness, every quantity descriptive)
 from comparisons.measures.measure import Case, Measure, Value
 
 __all__ = ["MEASURES", "Case", "Measure", "Value"]
