@@ -15,6 +15,7 @@ from comparisons.measures.measure import Case, Measure, Value
 __all__ = ["MEASURES", "Case", "Measure", "Value"]
 
 MEASURES = {
+    **axiomatic.MEASURES,
     **faithfulness.MEASURES,
     **randomisation.MEASURES,
     **robustness.MEASURES,

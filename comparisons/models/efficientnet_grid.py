@@ -43,6 +43,7 @@ def lite0_grid(seed: int | None = None) -> Network:
         description=network.description + ", in grids of 2×2",
         baselines=image_baselines(inputs, inputs.mean(0, keepdim=True)),
         feature_mask=pixel_blocks(inputs, 2 * BLOCK),
+        window=(3, 2 * BLOCK, 2 * BLOCK),
         masks=grids.cells.repeat(len(grids.inputs), 1, 1, 1).expand(-1, 3, -1, -1),
         chosen_targets=classes[shown],
         grid=2,
