@@ -129,7 +129,9 @@ def test_sensitivity_n_goes_by_groups_and_has_the_mean_of_its_sizes(network: Net
 def test_constant_attributions_have_no_correlation(network: Network) -> None:
     mean, *_ = _values(network, "sensitivity_n", "constant", sizes=(0.3,), features="values")
     assert mean.reason is not None
-    assert mean.reason.startswith("the summed attributions, or the changes of the output, are")
+    assert mean.reason.startswith(
+        "the summed attributions, or the changes of the output, are not"
+    )
 
 
 def test_the_map_gives_nothing_to_what_is_not_read_and_controls_give_half(

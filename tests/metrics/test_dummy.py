@@ -64,9 +64,10 @@ def test_neither_the_rest_of_the_batch_nor_its_size_matters() -> None:
 def test_undefined_shares_have_a_reason() -> None:
     x = torch.ones(1, 2)
     assert dummy(lambda x: x.sum(1), x, x).reasons == ("every feature is used",)
-    assert dummy(lambda x: x[:, 0], x, 0 * x).reasons == (
-        "every attribution is 0, or one is not finite",
-    )
+    for phi in (0 * x, torch.tensor([[torch.inf, 1.0]])):
+        assert dummy(lambda x: x[:, 0], x, phi).reasons == (
+            "every attribution is 0, or one is not finite",
+        )
 
 
 def test_bad_input_is_told() -> None:

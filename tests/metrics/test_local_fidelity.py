@@ -10,7 +10,7 @@ from captum_ilin import TANGENT_RULES, linearize
 from captum_ilin.metrics import MetricInputError, local_fidelity
 from captum_ilin.metrics.axiomatic.fidelity import _directions
 from tests.fingerprint import untouched
-from tests.networks import TwoInputs, dense_relu_map, relu_mlp, smooth_mlp
+from tests.networks import ConvNet, TwoInputs, dense_relu_map, relu_mlp, smooth_mlp
 
 
 def pattern(network: nn.Sequential, x: Tensor) -> list[bool]:
@@ -57,6 +57,14 @@ def test_one_hidden_layer_has_exactly_the_region_of_its_pattern() -> None:
     error, inside = slow(network, x, 1, 0.1, 24)
     assert torch.equal(found.inside.values, inside)
     assert torch.equal(found.error.values.isnan(), error.isnan())
+
+
+def test_pooled_convolutions_have_regions_too() -> None:
+    network, x = ConvNet(), torch.randn(4, 3, 12, 12).double()
+    found = local_fidelity(network, x, target=1, radius=2e-3, samples=16)
+    assert 0.1 < found.inside.mean() < 1
+    # Values near 1 after sums of some 100 products in four layers.
+    assert found.error.values[~found.error.values.isnan()].max() < 1e-12
 
 
 def test_a_smooth_network_has_no_region_but_the_point() -> None:

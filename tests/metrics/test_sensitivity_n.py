@@ -67,8 +67,8 @@ def test_constant_sides_are_nan_with_a_reason() -> None:
     x = torch.rand(2, 4)
     constant = sensitivity_n(lambda x: x.sum(1), x, torch.ones(2, 4) / 3, sizes=(1, 2))
     assert constant.reasons[0] == (
-        "the summed attributions, or the changes of the output, are the same for every subset "
-        "of 1, 2 features"
+        "the summed attributions, or the changes of the output, are not finite or the same for "
+        "every subset of 1, 2 features"
     )
     unmoved = sensitivity_n(lambda x: x.sum(1) * 0 + 0.1, x, x, sizes=2)
     assert unmoved.nan_count == 2

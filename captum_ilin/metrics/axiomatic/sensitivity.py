@@ -60,7 +60,7 @@ def sensitivity_n(
 
     Returns:
         Higher is better, −1 to 1; NaN where either side is the same for every S (to the
-        rounding of the input's type for F), at any of the sizes.
+        rounding of the input's type for F) or not finite, at any of the sizes.
 
     Raises:
         MetricInputError: a size or the number of subsets is out of range, or attributions do
@@ -168,8 +168,8 @@ def _mean(sizes: tuple[int, ...], found: Tensor) -> Scores:
         for row in found.isnan().tolist()
     ]
     reasons = [
-        "the summed attributions, or the changes of the output, are the same for every subset "
-        f"of {', '.join(map(str, row))} features"
+        "the summed attributions, or the changes of the output, are not finite or the same for "
+        f"every subset of {', '.join(map(str, row))} features"
         for row in missing
     ]
     return Scores.of("sensitivity-n", Direction.HIGHER, found.mean(1), reasons)

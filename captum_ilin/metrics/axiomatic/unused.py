@@ -89,7 +89,7 @@ def dummy(
         unused = _given(dummies, features)
     total = magnitudes.sum(1)
     share = torch.where(unused, magnitudes, 0.0).sum(1) / total
-    share = torch.where(unused.any(1), share, torch.nan)
+    share = torch.where(unused.any(1) & total.isfinite(), share, torch.nan)
     reasons = [
         "every attribution is 0, or one is not finite" if some else "every feature is used"
         for some in unused.any(1).tolist()
