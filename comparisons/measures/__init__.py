@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comparisons.measures import (
+    axiomatic,
     complexity,
     cost,
     faithfulness,
