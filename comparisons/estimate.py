@@ -1,7 +1,7 @@
 """How long a run takes: passes counted, and timed on each network here.
 
-A unit takes passes · (f + b) · (1 + Σ attributions) + f · Σ forwards, where f and b are the
-times of one example forward and backward. Measures batch their forwards and a machine does
+A unit of m measures takes passes · (f + b) · (1 + Σ attributions) + f · Σ forwards + 5 ms · m,
+where f and b are the times of one example forward and backward. Measures batch their forwards and a machine does
 other things besides, so that this tells minutes from hours and no more.
 """
 
@@ -29,6 +29,7 @@ __all__ = ["Pace", "pace_of", "paces_of", "seconds_of", "spoken"]
 
 BUDGET = 0.5  # seconds for one network
 REPEATS = 10
+SCORING = 5e-3  # seconds of a cell that are no pass: small networks are done sooner
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def seconds_of(
         attributions += measure.attributions(choice.parameters)
         forwards += measure.forwards(choice.parameters)
     once = method.passes * (pace.forward + pace.backward)
-    return once * attributions + pace.forward * forwards
+    return once * attributions + pace.forward * forwards + SCORING * len(choices)
 
 
 def spoken(seconds: Iterable[float]) -> str:

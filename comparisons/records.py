@@ -164,9 +164,12 @@ class Writer:
         os.close(self._file)
 
     def append(self, group: Iterable[Row]) -> None:
-        """Write a whole group at once; it is on disk when this returns."""
+        """Write a whole group at once: a killed process leaves it, whole."""
         lines = (json.dumps(asdict(row), allow_nan=False) + "\n" for row in group)
         data = "".join(lines).encode()
         while data:  # one call, unless the disk is full or the group is huge
             data = data[os.write(self._file, data) :]
+
+    def flush(self) -> None:
+        """See that what is written is on the disk: a machine that stops leaves it."""
         os.fsync(self._file)

@@ -210,6 +210,7 @@ def _measure(
             network = this.networks[unit.model, unit.model_seed]
             for group in measured(this.suite, this.registry, unit, left[unit], network):
                 writer.append(group)
+            writer.flush()
             bar.finish(unit)
 
 
