@@ -113,7 +113,7 @@ def interval(
     if counted == 1:
         note = "one value has no interval"
         return Interval(value, math.nan, math.nan, counted, seeds, examples, note)
-    low, high = _ends(table, value, statistic, level, draws, seed)
+    low, high = _within(table, *_ends(table, value, statistic, level, draws, seed))
     return Interval(value, low, high, counted, seeds, examples, _note(seeds, examples))
 
 
@@ -121,6 +121,14 @@ def _note(seeds: int, examples: int) -> str | None:
     if seeds == 1:
         return "one model seed: over examples only"
     return "one example: over model seeds only" if examples == 1 else None
+
+
+def _within(table: Table, low: float, high: float) -> tuple[float, float]:
+    """Values of one sign keep an interval of that sign; noughts and ones one between them."""
+    known = table[np.isfinite(table)]
+    low = max(low, 0.0) if (known >= 0).all() else low
+    high = min(high, 0.0) if (known <= 0).all() else high
+    return low, min(high, 1.0) if np.isin(known, (0.0, 1.0)).all() else high
 
 
 def _without_empty(table: Table) -> Table:

@@ -1,0 +1,222 @@
+"""The report's tables: one frame, cells that tell what is missing, ties, escapes, order."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("pandas", reason="the comparisons' extra is not installed")
+pytest.importorskip("matplotlib", reason="the comparisons' extra is not installed")
+pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
+
+from comparisons.measures import MEASURES
+from comparisons.report.aggregate import INTERVAL, SIGNED_RANK, Analysis, analysed
+from comparisons.report.frame import frame_of
+from comparisons.report.latex import escaped, latex
+from comparisons.report.layout import WIDE, Cell, Table, laid_out
+from comparisons.report.markdown import markdown
+from tests.comparisons import synthetic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from comparisons.rows import Row
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, measure in synthetic.MEASURES.items():
+        monkeypatch.setitem(MEASURES, name, measure)
+
+
+def _analysis(rows: list[Row] | None = None) -> Analysis:
+    return analysed(frame_of(rows)) if rows else _whole()
+
+
+@cache
+def _whole() -> Analysis:
+    return analysed(frame_of(synthetic.rows()))
+
+
+def _table(tables: list[Table], model: str, family: str) -> Table:
+    return next(t for t in tables if (t.model, t.family) == (model, family))
+
+
+def _cells(table: Table, method: str) -> list[Cell]:
+    return next(line.cells for line in table.lines if line.method == method)
+
+
+def test_a_cell_is_the_mean_over_seeds_and_examples() -> None:
+    rows = synthetic.rows()
+    line = (
+        _analysis(rows)
+        .table.query(
+            "model == 'digits_cnn' and method == 'IG-50' and metric == 'completeness' "
+            "and quantity == 'declared'"
+        )
+        .iloc[0]
+    )
+    values = [
+        row.value
+        for row in rows
+        if (row.model, row.method, row.metric, row.quantity)
+        == ("digits_cnn", "IG-50", "completeness", "declared")
+    ]
+    assert line["value"] == pytest.approx(sum(v for v in values if v) / len(values))
+    assert (line["n"], line["seeds"], line["examples"]) == (24, 3, 8)
+    assert line["low"] < line["value"] < line["high"]
+
+
+def test_costs_and_stabilities_are_medians_and_say_so() -> None:
+    found = _analysis()
+    statistics = dict(zip(found.table["metric"], found.table["statistic"], strict=True))
+    medians = found.table[found.table["statistic"] == "median"]["metric"].unique()
+    assert set(medians) == {"output_stability", "cost"}, statistics
+    assert "output_stability ↓: median" in markdown(laid_out(found.table))
+
+
+def test_a_failed_method_stands_in_the_table_with_its_error() -> None:
+    tables = laid_out(_analysis().table)
+    faithfulness = _table(tables, "digits_vit", "faithfulness")
+    cells = _cells(faithfulness, "LRP")
+    assert [cell.text for cell in cells] == ["failed"] * 4
+    (number,) = cells[0].notes
+    assert faithfulness.notes[number - 1] == "RuntimeError: no rule for 50% of {LayerNorm}_"
+
+
+def test_missing_values_are_counted_with_their_reason() -> None:
+    tables = laid_out(_analysis().table)
+    sums = _table(tables, "digits_cnn", "axiomatic")
+    assert [cell.text for cell in _cells(sums, "Saliency")] == ["–", "–"]
+    assert sums.notes == ["the method claims no sum"]
+    pointing = _table(tables, "digits_cnn", "localisation")
+    assert pointing.sample == "n = 21 (3 model seeds, 7 examples)"
+    assert pointing.notes == ["NaN 3: no evidence is known for this example"]
+
+
+def test_a_name_that_is_not_registered_is_reported_without_a_direction() -> None:
+    tables = laid_out(_analysis().table)
+    table = _table(tables, "digits_cnn", "not registered")
+    assert [line.method for line in table.lines] == ["Mine"]
+    assert (table.headings[0].name, table.headings[0].arrow) == ("my metric", "")
+    assert not _cells(table, "Mine")[0].bold
+
+
+def test_ties_with_few_examples_go_by_intervals_and_equal_methods_are_tied() -> None:
+    table = _analysis().table.query("model == 'digits_cnn' and metric == 'insertion'")
+    assert set(table["tie_rule"]) == {INTERVAL}
+    bold = table[table["tied"]].groupby("variant")["method"].agg(sorted).tolist()
+    assert bold == [["ILIN", "InputXGradient"]] * 2
+
+
+def test_ties_with_many_examples_go_by_the_signed_rank_test() -> None:
+    rows = synthetic.rows(("digits_cnn",), seeds=2, examples=20)
+    found = _analysis(rows)
+    table = found.table.query("model == 'digits_cnn' and metric == 'insertion'")
+    assert set(table["tie_rule"]) == {SIGNED_RANK}
+    assert set(table[table["tied"]]["method"]) == {"ILIN", "InputXGradient"}
+    same = found.pairs.query("first == 'ILIN' and second == 'InputXGradient'")
+    assert set(same.query("family == 'faithfulness'")["reason"]) == {"no example differs"}
+    assert (same.query("family == 'faithfulness'")["p_holm"] == 1).all()
+
+
+def test_controls_stand_apart_and_are_never_best() -> None:
+    found = _analysis()
+    assert not found.table[found.table["control"].astype(bool)]["tied"].any()
+    table = _table(laid_out(found.table), "digits_cnn", "faithfulness")
+    assert [line.method for line in table.lines if line.control] == ["random"]
+    assert table.lines[-1].method == "random"
+
+
+def test_descriptive_columns_and_sanity_checks_have_no_best() -> None:
+    table = _analysis().table
+    assert not table[table["family"].isin(["complexity", "randomisation"])]["tied"].any()
+    assert set(table[table["family"] == "randomisation"]["verdict"]) <= {
+        "inside", "outside", "undecided",
+    }  # fmt: skip
+
+
+def test_holm_counts_every_pair_and_column_of_a_table() -> None:
+    pairs = _analysis().pairs
+    part = pairs.query("model == 'digits_cnn' and family == 'faithfulness'")
+    assert set(part["family_size"]) == {8 * 7 // 2 * 4}
+    least = part["p"].min()
+    assert part["p_holm"].min() == pytest.approx(min(1.0, least * 112))
+
+
+def test_wide_families_are_divided() -> None:
+    rows = [
+        replace(row, variant=f"baseline={number}")
+        for number in range(10)
+        for row in synthetic.rows(("digits_cnn",), ("ILIN", "LRP"), seeds=1)
+        if row.metric == "gini"
+    ]
+    tables = laid_out(_analysis(rows).table)
+    assert [table.part for table in tables] == ["1 of 2", "2 of 2"]
+    assert all(len(table.headings) == 5 <= WIDE for table in tables)
+
+
+def test_overall_tables_hold_mean_ranks() -> None:
+    table = _analysis().table.query("model == 'all models' and metric == 'cost'")
+    assert set(table["statistic"]) == {"mean rank"}
+    assert (table["note"].str.match(r"best or tied on \d of 2")).all()
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    rows = synthetic.rows(seeds=2, examples=3)
+    shuffled = rows.copy()
+    random.Random(0).shuffle(shuffled)
+    first, second = (markdown(laid_out(_analysis(r).table)) for r in (rows, shuffled))
+    assert first == second
+
+
+def test_latex_escapes_everything_special() -> None:
+    special = "50% of {LayerNorm}_ & #1 $x$ ~ ^ \\ W∘x ↓ 漢"
+    assert escaped(special) == (
+        r"50\% of \{LayerNorm\}\_ \& \#1 \$x\$ \textasciitilde{} \textasciicircum{} "
+        r"\textbackslash{} W$\circ$x $\downarrow$ \texttt{U+6F22}"
+    )
+
+
+def test_latex_tables_are_whole() -> None:
+    text = latex(laid_out(_analysis().table))
+    assert text.isascii()
+    assert text.count("\\begin{table}") == text.count("\\end{table}") > 10
+    bare = re.sub(r"\\[{}]", "", text.replace("\\\\", ""))
+    assert bare.count("{") == bare.count("}")
+    for tabular in re.findall(r"\\begin\{tabular\}\{l(r+)\}(.*?)\\end\{tabular\}", text, re.S):
+        rules = [tabular[1].count(f"\\{rule}") for rule in ("toprule", "bottomrule")]
+        assert rules == [1, 1]
+        lines = [line for line in tabular[1].splitlines() if line.endswith(" \\\\")]
+        cells = {len(re.findall(r"(?<!\\)&", line)) for line in lines}
+        assert cells == {len(tabular[0])}
+    assert "\\textbf{0.624}" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
+def test_latex_tables_compile(tmp_path: Path) -> None:
+    body = latex(laid_out(_analysis().table))
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\n\\usepackage{booktabs}\n\\extrafloats{100}\n"
+        f"\\begin{{document}}\n{body}\\end{{document}}\n"
+    )
+    subprocess.run(
+        ["pdflatex", "-halt-on-error", "paper.tex"], cwd=tmp_path, check=True, timeout=120
+    )
+
+
+def test_one_seed_one_example_is_reported_without_intervals() -> None:
+    rows = synthetic.rows(("digits_cnn",), ("ILIN", "LRP"), seeds=1, examples=2)
+    one = [row for row in rows if row.sample == 1]
+    found = _analysis(one)
+    assert found.table["low"].dropna().empty or not math.isnan(found.table["value"].iloc[0])
+    text = markdown(laid_out(found.table))
+    assert "n = 1 (1 model seed, 1 example" in text
