@@ -196,8 +196,7 @@ def _occlusion(setting: Setting) -> Explain:
         if setting.window is None:
             mask = setting.feature_mask
             return shared | {"feature_mask": None if mask is None else mask.to(inputs.device)}
-        strides = tuple(max(1, side // 2) for side in setting.window)
-        return shared | {"sliding_window_shapes": setting.window, "strides": strides}
+        return shared | {"sliding_window_shapes": setting.window, "strides": setting.window}
 
     build = attr.FeatureAblation if setting.window is None else attr.Occlusion
     return partial(CaptumExplainer, build, arguments=arguments)
@@ -240,7 +239,8 @@ METHODS = (
         "DeepLIFT",
         _deep_lift,
         is_contribution=True,
-        about="DeepLIFT's rescale rule (Shrikumar 2017)",
+        about="DeepLIFT's rescale rule (Shrikumar 2017); Captum takes the gradient at "
+        "activations that it does not know, such as ReLU6, F.gelu and attention",
         offset=_value_at_baseline,
         passes=2,
         uses_baseline=True,
@@ -291,22 +291,24 @@ METHODS = (
         "GuidedBackprop",
         _plain(attr.GuidedBackprop),
         is_contribution=False,
-        about="∂F/∂x with negative gradients cut at every nn.ReLU (Springenberg 2014)",
+        about="∂F/∂x with negative gradients cut at every nn.ReLU (Springenberg 2014); "
+        "the gradient where there is none",
     ),
     Method(
         "Deconvolution",
         _plain(attr.Deconvolution),
         is_contribution=False,
-        about="gradients rectified at every nn.ReLU in place of its own slope (Zeiler 2014)",
+        about="gradients rectified at every nn.ReLU in place of its own slope (Zeiler 2014); "
+        "the gradient where there is none",
     ),
     Method(
         "Occlusion",
         _occlusion,
         is_contribution=True,
-        about="F(x) − F(x with a window, or a group of features, at the baseline) (Zeiler "
-        "2014); windows overlap by half and their differences are averaged",
-        parameters={"strides": "half the window"},
-        passes=100,
+        about="F(x) − F(x with a window, or a group of features, at the baseline), given to "
+        "each value of it (Zeiler 2014); windows tile the input, overlapping at its end only",
+        parameters={"strides": "the window"},
+        passes=64,
         uses_baseline=True,
     ),
 )

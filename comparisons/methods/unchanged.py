@@ -1,9 +1,9 @@
 """A model whose modules are after a block what they were before it.
 
 Captum's module-based methods set hooks and attributes. Measured with captum 0.9.0: LRP leaves
-``activations`` behind on every layer, and ``rule`` too when it refuses a layer; DeepLIFT
-leaves ``input`` and ``output`` on activations that the gradient did not reach, or reached
-twice; every one of them, and guided backpropagation, leaves ``_is_full_backward_hook`` set.
+``activations`` on every layer that has a rule, and ``rule`` too when it refuses one; DeepLIFT
+leaves ``input`` and ``output`` on activations after an error; guided backpropagation and
+deconvolution leave nothing.
 """
 
 from __future__ import annotations
