@@ -114,9 +114,10 @@ def test_drawn_subsets_have_their_size_and_follow_the_seed() -> None:
 
     assert found(3) == found(torch.Generator().manual_seed(3)) != found(4)
     assert set(removed) == {0, 5}
-    removed.clear()
-    found(0, 0.25)
-    assert set(removed) == {0, 3}
+    for share, size in ((0.25, 3), (0.3, 4), (0.01, 1)):
+        removed.clear()
+        found(0, share)
+        assert set(removed) == {0, size}
 
 
 def test_nothing_depends_on_the_rest_of_the_batch() -> None:
@@ -150,8 +151,8 @@ def test_nothing_of_the_caller_changes() -> None:
 
 
 def test_values_that_are_missing_have_a_reason() -> None:
-    x, attributions = torch.rand(4, 12), torch.rand(4, 12)
-    attributions[0] = 0.1  # its sums differ by rounding, and by nothing else
+    x, attributions = torch.rand(4, 200).double(), torch.rand(4, 200).double()
+    attributions[0] = 0.1
     attributions[1, 3] = torch.nan
     x[2] = 0
     scores = faithfulness_correlation(lambda x: x.sum(1), x, attributions)
@@ -161,6 +162,25 @@ def test_values_that_are_missing_have_a_reason() -> None:
         "The output is the same for all subsets.",
         None,
     )
+
+
+def test_rounding_errors_are_not_correlated() -> None:
+    """Groups of the same attribution, 0.1 + 0.2 and 0.3 + 0: their sums differ in one bit."""
+    x = torch.rand(1, 16).double()
+    constant = torch.tensor([[0.1, 0.2, 0.3, 0.0] * 4], dtype=torch.float64)
+    assert len({0.1 + 0.2, 0.3 + 0.0}) > 1  # the specimen
+    (reason,) = faithfulness_correlation(
+        lambda x: x.sum(1), x, constant, feature_mask=torch.arange(16)[None] // 2, subset_size=1
+    ).reasons
+    assert reason == "The attributions of all subsets have the same sum."
+
+    def flat(x: Tensor) -> Tensor:
+        """0.1 for every perturbed input; its mean over the subsets is not 0.1 exactly."""
+        return torch.where((x == 0).any(1), 0.1, 0.7).double()
+
+    for runs in range(20, 60):
+        scores = faithfulness_correlation(flat, x, torch.rand(1, 16), runs=runs)
+        assert scores.reasons == ("The output is the same for all subsets.",)
 
 
 def test_messages() -> None:

@@ -238,6 +238,29 @@ def test_only_the_normalised_one_ignores_the_scale() -> None:
     assert (once <= raw).all()
 
 
+def test_an_expectation_of_squares_is_not_negative() -> None:
+    """Captum expands the square of the normalised one, and rounding takes it below 0."""
+    torch.manual_seed(0)
+    w, x = torch.randn(6).double(), torch.randn(40, 6).double()
+    noise = torch.randn(400, 6).double()
+
+    def forward(x: Tensor) -> Tensor:
+        return (x * w).sum(1)
+
+    captum = captum_infidelity(
+        forward,
+        lambda inputs: (noise, inputs - noise),
+        x,
+        w.expand(40, 6),
+        n_perturb_samples=10,
+        normalize=True,
+    )
+    assert (captum < 0).any()  # the specimen
+    ours = infidelity(forward, x, w.expand(40, 6), method=Saliency, normalize=True).values
+    assert (ours >= 0).all()
+    torch.testing.assert_close(ours, torch.zeros(40).double(), **ROUNDING)
+
+
 @pytest.mark.parametrize("perturbation", PERTURBATIONS)
 def test_nothing_depends_on_the_rest_of_the_batch(perturbation: Perturbation) -> None:
     model, (x, attributions) = network(), data()

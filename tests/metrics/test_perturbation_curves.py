@@ -20,6 +20,8 @@ from captum_ilin.metrics import (
     selectivity,
     srg,
 )
+from captum_ilin.metrics.faithfulness.ranking import ranks_of
+from captum_ilin.metrics.features import Features
 from tests.fingerprint import untouched
 
 if TYPE_CHECKING:
@@ -160,20 +162,14 @@ def test_tuples_and_additional_arguments() -> None:
         (first, second),
         attributions,
         additional_forward_args=(scale, shift),
-        baselines=(0.5, torch.ones(1, 4).double()),
+        baselines=(0.5, second.flip(1)),
     )
     joined = torch.cat((first, second), 1)
     expected = perturbation_curve(
         lambda x: x[:, 6] * (x[:, :2].sum(1) * x[:, 2:6].prod(1)) + shift.sum(),
         torch.cat((joined, scale[:, None]), 1),
         torch.cat((*attributions, torch.full((3, 1), -1.0).double()), 1),
-        baselines=torch.cat(
-            (
-                torch.tensor([[0.5, 0.5, 1, 1, 1, 1]]).double().expand(3, 6),
-                scale[:, None],
-            ),
-            1,
-        ),
+        baselines=torch.cat((torch.full_like(first, 0.5), second.flip(1), scale[:, None]), 1),
     )
     torch.testing.assert_close(curve.values, expected.values[:, :-1], **ROUNDING)
 
@@ -308,10 +304,27 @@ def test_the_gain_is_the_mean_over_baselines() -> None:
     ]
     found = srg(model, x, attributions, target=1, baselines=bases).values
     assert torch.equal(found, torch.stack(parts).mean(0))
-    generator = torch.Generator().manual_seed(1)
-    assert torch.equal(
-        srg(model, x, attributions, target=1, baselines=bases, seed=generator).values, found
-    )
+
+
+def test_a_generator_gives_all_curves_one_order_of_ties() -> None:
+    model, (x, attributions) = network(), data()
+    constant = torch.ones_like(attributions)
+    seed = torch.Generator().manual_seed(1)
+    gain = srg(model, x, constant, target=1, baselines=[0.0, 1.0], seed=seed)
+    assert gain.values.tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize("order", ["morf", "lerf"])
+def test_ties_stand_in_one_drawn_order(order: Any) -> None:
+    """The same for every example: by attribution, then by a key for each feature."""
+    x = torch.arange(2000.0).reshape(2, 1000)
+    scores = torch.stack([torch.arange(1000) % 3, torch.arange(1000) // 500]).double()
+    keys = torch.rand(1000, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    ranks = ranks_of(Features(x), scores, order, 6)
+    sign = -1 if order == "morf" else 1
+    for row, found in zip(scores.tolist(), ranks, strict=True):
+        expected = sorted(range(1000), key=lambda i, row=row: (sign * row[i], float(keys[i])))
+        assert found.argsort().tolist() == expected
 
 
 def test_ties_follow_the_seed() -> None:

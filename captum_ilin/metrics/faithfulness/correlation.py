@@ -105,11 +105,15 @@ def _drawn(present: Tensor, runs: int, subset_size: float, seed: Seed) -> Tensor
     """
     if runs < 2:
         raise MetricInputError(f"runs is {runs}; expected 2 or more, to correlate over.")
-    rows = present[:1] if bool((present == present[:1]).all()) else present
-    sizes = _sizes(rows.sum(1), subset_size)
-    keys = torch.rand(present.shape[1], runs, generator=generator_of(seed), dtype=torch.float64)
-    keys = keys.T.to(present.device)[None].where(rows[:, None], torch.inf)
-    return keys.argsort(2).argsort(2) < sizes[:, None, None]
+    rows = (present[:1] if bool((present == present[:1]).all()) else present).cpu()
+    keys = torch.rand(
+        present.shape[1], runs, generator=generator_of(seed), dtype=torch.float64
+    ).T
+    chosen = []
+    for there, size in zip(rows, _sizes(rows.sum(1), subset_size), strict=True):
+        own = keys.where(there, torch.inf)
+        chosen.append(own <= own.kthvalue(int(size), dim=1, keepdim=True).values)
+    return torch.stack(chosen).to(present.device)
 
 
 def _sizes(counts: Tensor, subset_size: float) -> Tensor:

@@ -196,7 +196,7 @@ class _Perturb:
 
 def _scores(found: Tensor, finite: Tensor, normalize: bool) -> Scores:
     """NaN where an attribution or an output is not finite, with the reason."""
-    values = found.where(finite & found.isfinite(), torch.nan)
+    values = found.where(found.isfinite(), torch.nan)
     reasons = [
         "An output is not finite." if ranked else "An attribution is not finite."
         for ranked in finite.tolist()
