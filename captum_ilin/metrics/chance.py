@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -16,10 +18,10 @@ Seed = int | torch.Generator
 
 
 def generator_of(seed: Seed) -> torch.Generator:
-    """A CPU generator; a given one is used as it is and moves on."""
-    if isinstance(seed, torch.Generator):
+    """A CPU generator: a given one, which moves on, or one that a GPU's draws the seed of."""
+    if isinstance(seed, torch.Generator) and seed.device.type == "cpu":
         return seed
-    return torch.Generator("cpu").manual_seed(seed)
+    return torch.Generator("cpu").manual_seed(number_of(seed))
 
 
 def number_of(seed: Seed) -> int:
@@ -31,7 +33,21 @@ def number_of(seed: Seed) -> int:
 
 @contextmanager
 def drawing_from(seed: int) -> Iterator[None]:
-    """PyTorch's global generators start at ``seed`` inside, and go on after as they were."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+    """All global generators start at ``seed`` inside, and afterwards are where they were.
+
+    PyTorch's, NumPy's and Python's: Captum draws from NumPy's too (``GradientShap``).
+    """
+    # torch.manual_seed queues a call, with its stack, for every accelerator not in use yet
+    cuda = torch.cuda.is_initialized()
+    states = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if cuda else []):
+            torch.default_generator.manual_seed(seed)
+            if cuda:
+                torch.cuda.manual_seed_all(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(states[0])
+        random.setstate(states[1])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from captum_ilin.metrics.chance import drawing_from
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.features import as_tuple
@@ -106,13 +107,14 @@ def cost(
             attribute_kwargs=attribute_kwargs,
         )
 
-    once(counted)
-    return Cost(
-        counted.forwards,
-        counted.backwards,
-        median_seconds(once, repeats, device=device),
-        peak_bytes(once, device=device) if memory else None,
-    )
+    with drawing_from(0):
+        once(counted)
+        return Cost(
+            counted.forwards,
+            counted.backwards,
+            median_seconds(once, repeats, device=device),
+            peak_bytes(once, device=device) if memory else None,
+        )
 
 
 class Counted(nn.Module):

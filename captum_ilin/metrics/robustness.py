@@ -14,6 +14,7 @@ import torch
 from captum.metrics import sensitivity_max
 from torch import Tensor
 
+from captum_ilin.metrics.chance import drawing_from, number_of
 from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.features import as_tuple
 from captum_ilin.metrics.neighbours import Neighbours
@@ -59,7 +60,7 @@ def max_sensitivity(
         radius: the most that a value is moved by, in the inputs' units.
         n_samples: neighbours of each example.
         batch_size: rows attributed at once (at least one neighbour of each example).
-        seed: an int, or a CPU generator.
+        seed: an int, or a generator; of the noise, and of what the method itself draws.
 
     Returns:
         Scores: at least 0, lower is better; NaN where attributions are not finite.
@@ -98,14 +99,15 @@ def max_sensitivity(
     further = dict(attribute_kwargs or {}) | {"target": target}
     if additional_forward_args is not None:
         further["additional_forward_args"] = additional_forward_args
-    values = sensitivity_max(
-        explain,
-        near.parts,
-        _moved_by(near),
-        n_perturb_samples=n_samples,
-        max_examples_per_batch=at_once * near.batch,
-        **further,
-    )
+    with drawing_from(number_of(seed)):
+        values = sensitivity_max(
+            explain,
+            near.parts,
+            _moved_by(near),
+            n_perturb_samples=n_samples,
+            max_examples_per_batch=at_once * near.batch,
+            **further,
+        )
     reason = "the attributions at the input or near it are not finite"
     finite = torch.where(values.isfinite(), values, torch.nan)
     return Scores.of("max-sensitivity", Direction.LOWER, finite, reason)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from captum_ilin.metrics.chance import drawing_from, number_of
 from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.features import as_tuple, flattened
 from captum_ilin.metrics.neighbours import Neighbours
@@ -88,7 +89,8 @@ def relative_input_stability(
         ),
         target,
     )
-    moved = around.attributions_moved(method, attribute_kwargs)
+    with drawing_from(number_of(seed)):
+        moved = around.attributions_moved(method, attribute_kwargs)
     here = flattened(around.near.parts)
 
     def change(parts: tuple[Tensor, ...], examples: Tensor) -> Tensor:
@@ -149,7 +151,8 @@ def relative_output_stability(
         ),
         target,
     )
-    moved = around.attributions_moved(method, attribute_kwargs)
+    with drawing_from(number_of(seed)):
+        moved = around.attributions_moved(method, attribute_kwargs)
     outputs_moved = (around.there - around.here).norm(dim=2)
     return around.scores("relative output stability", moved, outputs_moved, floor, "")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from captum_ilin.metrics.chance import drawing_from
 from captum_ilin.metrics.errors import MetricInputError
-from captum_ilin.metrics.randomisation.examples import drawing
 from captum_ilin.metrics.randomisation.layers import executed_layers, named_layers
 from captum_ilin.metrics.randomisation.redrawing import redraw
 
@@ -65,7 +65,7 @@ class Copied:
 
     def randomise(self, layer: str, seed: int) -> None:
         """One layer anew; the others stay as they are."""
-        with drawing(seed):
+        with drawing_from(seed):
             self._randomise(self._modules[layer], seed)
 
     def randomise_all(self, layers: Iterable[str], seeds: Iterable[int]) -> None:

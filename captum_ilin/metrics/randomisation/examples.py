@@ -6,13 +6,13 @@ each example follow their example; everything else is handed on as it is.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from captum_ilin.metrics.chance import drawing_from
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.features import as_tuple
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from captum_ilin.metrics.explaining import Method
     from captum_ilin.metrics.features import Inputs
 
-__all__ = ["Examples", "drawing"]
+__all__ = ["Examples"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Examples:
         self, method: Method, forward_func: Callable[..., Any], seed: int
     ) -> tuple[Tensor, ...]:
         """The method's attributions; what it draws at random, it draws from the seed."""
-        with drawing(seed):
+        with drawing_from(seed):
             return attributions_of(
                 method,
                 forward_func,
@@ -75,18 +75,6 @@ class Examples:
                 additional_forward_args=self.additional_forward_args,
                 attribute_kwargs=self.attribute_kwargs,
             )
-
-
-@contextmanager
-def drawing(seed: int) -> Iterator[None]:
-    """PyTorch's own generators start at the seed, and afterwards are where they were."""
-    # torch.manual_seed queues a call, with its stack, for every accelerator not in use yet
-    cuda = torch.cuda.is_initialized()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if cuda else []):
-        torch.default_generator.manual_seed(seed)
-        if cuda:
-            torch.cuda.manual_seed_all(seed)
-        yield
 
 
 def _taken(value: Any, rows: Tensor, batch: int) -> Any:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from captum_ilin.metrics.chance import drawing_from
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.features import as_tuple
-from captum_ilin.metrics.randomisation.examples import Examples, drawing
+from captum_ilin.metrics.randomisation.examples import Examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,7 +96,7 @@ def _run(model: nn.Module, examples: Examples) -> tuple[list[nn.Module], Any]:
     handles = [module.register_forward_pre_hook(note) for module in model.modules()]
     extra = examples.additional_forward_args
     constants = () if extra is None else extra if isinstance(extra, tuple) else (extra,)
-    with drawing(0), torch.enable_grad():
+    with drawing_from(0), torch.enable_grad():
         outputs = model(*as_tuple(examples.inputs), *constants)
     for handle in handles:
         handle.remove()

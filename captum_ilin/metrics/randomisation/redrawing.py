@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from captum_ilin.metrics.chance import drawing_from
 from captum_ilin.metrics.errors import MetricInputError
-from captum_ilin.metrics.randomisation.examples import drawing
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -54,7 +54,7 @@ def redraw(module: nn.Module, seed: int, *, batch_norm: BatchNorm = "reset") -> 
     """
     if batch_norm not in ("keep", "reset"):
         raise MetricInputError(f'batch_norm: expected "keep" or "reset", got {batch_norm!r}.')
-    with drawing(seed), torch.no_grad():
+    with drawing_from(seed), torch.no_grad():
         if callable(getattr(module, "reset_parameters", None)):
             _restart(module, batch_norm)
         else:
