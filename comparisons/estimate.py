@@ -1,8 +1,8 @@
 """How long a run takes: passes counted, and timed on each network here.
 
 A unit of m measures takes passes · (f + b) · (1 + Σ attributions) + f · Σ forwards + 5 ms · m,
-where f and b are the times of one example forward and backward. Measures batch their forwards and a machine does
-other things besides, so that this tells minutes from hours and no more.
+where f and b are the times of one example forward and backward. Measures batch their forwards
+and a machine does other things besides: this tells minutes from hours and no more.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -253,10 +251,12 @@ def _end(this: Run, *, report: bool) -> Exit:
     """Tell how it went, and report."""
     records = read_records(this.folder.path)
     found = print_summary(this.suite, this.planned, records, this.folder.path, this.console)
-    if report and records.groups and find_spec("comparisons.report"):
+    if report and records.groups:
         _report(this)
     return found
 
 
 def _report(this: Run) -> None:
-    import_module("comparisons.report").report(this.folder.path, this.console)
+    from comparisons.report import report
+
+    report(this.folder.path, this.console)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from comparisons.digest import digest
 from comparisons.suite import MeasureChoice, ModelChoice, Suite
 from comparisons.suitetable import SuiteError, Table
 
@@ -118,7 +119,11 @@ def _measure(
 
 
 def _variant(measure: Measure, given: dict[str, Any]) -> str:
-    changed = {key: value for key, value in given.items() if value != measure.defaults[key]}
+    changed = {
+        key: value
+        for key, value in given.items()
+        if digest(value) != digest(measure.defaults[key])  # a list is as good as a tuple
+    }
     return ", ".join(f"{key}={_short(value)}" for key, value in changed.items())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,16 +26,21 @@ def add(commands: Commands) -> None:
 def _report(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from rich.console import Console
 
+    from comparisons.report import report
+
     _expect_results(options.folder, parser)
-    return int(import_module("comparisons.report").report(options.folder, Console()))
+    return report(options.folder, Console())
 
 
 def _compare(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from rich.console import Console
 
+    from comparisons.report import compare
+
     for folder in options.folders:
         _expect_results(folder, parser)
-    return int(import_module("comparisons.report").compare(*options.folders, Console()))
+    first, second = options.folders
+    return compare(first, second, Console())
 
 
 def _expect_results(folder: Path, parser: argparse.ArgumentParser) -> None:

@@ -63,7 +63,8 @@ def friedman(values: Table, direction: Direction) -> Friedman:
     whole = np.isfinite(values).all(0)
     methods, blocks = len(values), int(whole.sum())
     dropped = values.shape[1] - blocks
-    ranks = _ranks(values[:, whole], direction) if blocks else np.full((methods, 1), np.nan)
+    some = methods and blocks
+    ranks = _ranks(values[:, whole], direction) if some else np.full((methods, 1), np.nan)
     reason = _no_test(methods, blocks, ranks)
     if reason:
         return Friedman(ranks.mean(1), math.nan, math.nan, blocks, dropped, reason)

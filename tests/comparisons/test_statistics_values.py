@@ -171,3 +171,9 @@ def test_friedman_without_a_test_says_why() -> None:
     assert same.reason == "every method has the same rank"
     holed = friedman(np.array([[1.0, math.nan], [2.0, 1.0], [3.0, 1.0]]), Direction.LOWER)
     assert (holed.blocks, holed.dropped) == (1, 1)
+
+
+def test_no_method_has_no_ranks() -> None:
+    ranked = friedman(np.empty((0, 4)), Direction.LOWER)
+    assert ranked.ranks.tolist() == []
+    assert ranked.reason

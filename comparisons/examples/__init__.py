@@ -1,0 +1,1 @@
+"""How to use the harness with things of your own."""
