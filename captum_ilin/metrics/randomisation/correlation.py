@@ -15,11 +15,7 @@ __all__ = ["centred_ranks", "pearson"]
 def centred_ranks(rows: Tensor) -> Tensor:
     """(batch, size) float64: each value's rank in its row less the mean; ties share theirs."""
     order, ordered = _sorted(rows.detach().cpu())
-    size = rows.shape[1]
-    places = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    differs = ordered[:, 1:] != ordered[:, :-1]
-    ranks = places.expand(rows.shape) if bool(differs.all()) else _shared(places, differs)
-    return torch.empty(rows.shape, dtype=torch.float64).scatter_(1, order, ranks)
+    return torch.empty(rows.shape, dtype=torch.float64).scatter_(1, order, _places(ordered))
 
 
 def _sorted(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,18 +28,23 @@ def _sorted(rows: Tensor) -> tuple[Tensor, Tensor]:
         order = torch.from_numpy(rows.numpy().argsort(axis=1))
         return order, rows.gather(1, order)
     bits = (rows.float() + 0.0).view(torch.int32)  # −0 + 0 is 0, so that they tie
-    rising = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
-    keys = (rising << 32) + torch.arange(rows.shape[1])
+    bits ^= (bits >> 31) & 0x7FFFFFFF  # negative floats' bits fall where their values rise
+    keys = bits.long()
+    keys <<= 32
+    keys += torch.arange(rows.shape[1])
     keys.numpy().sort(axis=1)
     return keys & 0xFFFFFFFF, keys >> 32
 
 
-def _shared(places: Tensor, differs: Tensor) -> Tensor:
-    """Places averaged over runs of equal values: the mean of a run's first and last."""
-    ends = torch.ones(len(differs), 1, dtype=torch.bool)
-    first = torch.where(torch.cat([ends, differs], 1), places, -torch.inf).cummax(1).values
-    last = torch.where(torch.cat([differs, ends], 1), places, torch.inf).flip(1)
-    return (first + last.cummin(1).values.flip(1)) / 2
+def _places(ordered: Tensor) -> Tensor:
+    """(batch, size): each place less the middle one, averaged over runs of equal values."""
+    begins = torch.ones(ordered.shape, dtype=torch.bool)
+    torch.ne(ordered[:, 1:], ordered[:, :-1], out=begins[:, 1:])
+    starts = begins.flatten().nonzero().flatten()  # a row's first value always begins a run
+    lengths = torch.diff(starts, append=torch.tensor([begins.numel()]))
+    size = ordered.shape[1]
+    middles = starts % size + (lengths - 1).double() / 2 - (size - 1) / 2
+    return middles.repeat_interleave(lengths, output_size=begins.numel()).view(ordered.shape)
 
 
 def pearson(first: Tensor, second: Tensor) -> Tensor:

@@ -63,13 +63,28 @@ def redraw(module: nn.Module, seed: int, *, batch_norm: BatchNorm = "reset") -> 
 
 
 def _restart(module: nn.Module, batch_norm: BatchNorm) -> None:
-    fresh: Any = copy.deepcopy(module).cpu()
+    fresh = _separate(module)
     fresh.reset_parameters()
     for name, parameter in module.named_parameters(recurse=False):
         parameter.copy_(getattr(fresh, name))
     if batch_norm == "reset" and isinstance(module, _NormBase):
         for name, buffer in module.named_buffers(recurse=False):
             buffer.copy_(getattr(fresh, name))
+
+
+def _separate(module: nn.Module) -> Any:
+    """The module on the CPU, sharing nothing that a reset changes; faster than a deep copy."""
+    fresh = copy.copy(module)
+    fresh.__dict__["_parameters"] = {
+        name: None if parameter is None else nn.Parameter(parameter.detach().cpu().clone())
+        for name, parameter in module._parameters.items()
+    }
+    fresh.__dict__["_buffers"] = {
+        name: None if buffer is None else buffer.cpu().clone()
+        for name, buffer in module._buffers.items()
+    }
+    fresh.__dict__["_modules"] = copy.deepcopy(module._modules)
+    return fresh
 
 
 def _drawn(parameter: Tensor) -> Tensor:
