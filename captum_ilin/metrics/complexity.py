@@ -45,9 +45,11 @@ def gini(attributions: Inputs, *, feature_mask: Inputs | None = None) -> Scores:
     >>> gini(torch.tensor([[0.0, 0.0, -5.0, 0.0], [1.0, 1.0, 1.0, 1.0]])).values
     tensor([0.7500, 0.0000], dtype=torch.float64)
     """
-    shares = _shares(attributions, feature_mask).sort(1).values
-    count = shares.shape[1]
-    places = torch.arange(1, count + 1, dtype=shares.dtype, device=shares.device)
+    features = Features(attributions, feature_mask)
+    shares = _shares(features, attributions).sort(1).values
+    count = features.present().sum(1, keepdim=True)
+    # Features that an example does not have come first, below place 1: their share is 0.
+    places = torch.arange(shares.shape[1], device=shares.device) + 1 - shares.shape[1] + count
     # Σ_k v_k/‖v‖₁ = 1 turns the definition into a sum whose terms cancel for equal values.
     values = (shares * (2 * places - count - 1) / count).sum(1)
     return _scores("Gini index", values)
@@ -79,13 +81,13 @@ def entropy(attributions: Inputs, *, feature_mask: Inputs | None = None) -> Scor
     >>> entropy(torch.tensor([[1.0, -1.0], [0.0, 4.0]])).values.exp()
     tensor([2., 1.], dtype=torch.float64)
     """
-    shares = _shares(attributions, feature_mask)
+    shares = _shares(Features(attributions, feature_mask), attributions)
     return _scores("entropy", torch.special.entr(shares).sum(1))
 
 
-def _shares(attributions: Inputs, feature_mask: Inputs | None) -> Tensor:
+def _shares(features: Features, attributions: Inputs) -> Tensor:
     """(batch, d): |A_i|/Σ|A|; NaN where that is undefined."""
-    magnitudes = Features(attributions, feature_mask).of(attributions).abs()
+    magnitudes = features.of(attributions).abs()
     return magnitudes / magnitudes.sum(1, keepdim=True)
 
 

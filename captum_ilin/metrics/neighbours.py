@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
-from captum_ilin.metrics.features import as_tuple
+from captum_ilin.metrics.features import as_tuple, batch_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Neighbours:
         self.parts = tuple(part.detach() for part in as_tuple(inputs))
         self.is_tuple = isinstance(inputs, tuple)
         self.count = n_samples
-        self.batch = len(self.parts[0])
+        self.batch = batch_of(self.parts)
         self._check(radius)
         generator = generator_of(seed)
         self.noise = tuple(_noise(part, n_samples, radius, generator) for part in self.parts)

@@ -43,6 +43,8 @@ class Values:
     ) -> None:
         if batch_size < 1:
             raise MetricInputError(f"batch_size is {batch_size}; expected 1 or more.")
+        if batch < 1:
+            raise MetricInputError("The inputs hold no example; expected 1 or more.")
         self.forward_func = forward_func
         self.targets = None if target is None else target_rows(target, batch)
         self.constants = _as_tuple(additional_forward_args)

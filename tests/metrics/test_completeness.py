@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_told() -> None:
     x = torch.ones(3, 2)
     with pytest.raises(MetricInputError, match=r"The offset has shape \(2,\); expected one "):
         declared_completeness(lambda x: x.sum(1), x, x, offset=torch.ones(2))
-    with pytest.raises(MetricInputError, match=r"The baselines have shapes \[\(2, 2\)\]; "):
+    with pytest.raises(MetricInputError, match=r"A baseline has shape \(2, 2\), its input "):
         baseline_completeness(lambda x: x.sum(1), x, x, baselines=torch.ones(2, 2))
     with pytest.raises(MetricInputError, match="expected one attribution for each input"):
         declared_completeness(lambda x: x.sum(1), x, x[:, :1], offset=0.0)

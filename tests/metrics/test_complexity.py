@@ -130,3 +130,18 @@ def test_quantus_agrees() -> None:
             a_batch=values.numpy().copy(),
         )
         assert np.abs(np.asarray(theirs) - ours(values).values.numpy()).max() <= 1e-6
+
+
+@pytest.mark.parametrize("metric", [gini, entropy])
+def test_each_example_has_the_features_of_its_own_mask(
+    metric: Callable[..., Scores],
+) -> None:
+    values = attributions().flatten(1)
+    mask = torch.arange(12).expand(5, -1).clone()
+    mask[1], mask[2] = torch.arange(12) // 6, 3 * torch.arange(12)  # two features; with gaps
+    found = metric(values, feature_mask=mask).values
+    for row in range(5):
+        alone = metric(values[row : row + 1], feature_mask=mask[row : row + 1]).values
+        torch.testing.assert_close(found[row : row + 1], alone, **ROUNDING)
+    ungrouped = metric(values[2:3]).values
+    torch.testing.assert_close(found[2:3], ungrouped, **ROUNDING)

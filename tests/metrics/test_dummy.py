@@ -61,6 +61,16 @@ def test_neither_the_rest_of_the_batch_nor_its_size_matters() -> None:
     assert torch.equal(whole.values[1:2], alone.values)
 
 
+def test_features_of_another_example_are_no_dummies() -> None:
+    phi = torch.ones(2, 5)
+    mask = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 2, 3, 4]])
+    found = dummy(sparse, X, phi, feature_mask=mask, draws=16)
+    assert found.reasons[0] == "every feature is used"
+    assert float(found.values[1]) == pytest.approx(0.4)
+    alone = dummy(sparse, X[1:], phi[1:], feature_mask=mask[1:], draws=16)
+    assert torch.equal(alone.values, found.values[1:])
+
+
 def test_undefined_shares_have_a_reason() -> None:
     x = torch.ones(1, 2)
     assert dummy(lambda x: x.sum(1), x, x).reasons == ("every feature is used",)

@@ -10,6 +10,7 @@ from torch import nn
 
 from captum_ilin.metrics import MetricInputError, sensitivity_n
 from captum_ilin.metrics.axiomatic.sensitivity import _drawn
+from captum_ilin.metrics.features import Features
 from tests.fingerprint import untouched
 from tests.networks import relu_mlp
 
@@ -29,7 +30,8 @@ def test_it_is_its_definition() -> None:
         network, x, phi, sizes=(2, 4), target=[0, 1, 2], baselines=base, subsets=15, seed=3
     )
     generator = torch.Generator().manual_seed(3)
-    draws = [_drawn(15, 6, size, generator) for size in (2, 4)]
+    present = torch.ones(3, 6, dtype=torch.bool)
+    draws = [_drawn(15, present, size, generator)[0] for size in (2, 4)]
     for row in range(3):
         each = []
         for drawn in draws:
@@ -45,7 +47,9 @@ def test_it_is_its_definition() -> None:
 
 
 def test_drawn_subsets_have_their_size() -> None:
-    assert _drawn(50, 7, 3, torch.Generator().manual_seed(0)).sum(1).tolist() == [3] * 50
+    present = torch.ones(2, 7, dtype=torch.bool)
+    drawn = _drawn(50, present, 3, torch.Generator().manual_seed(0))
+    assert drawn.sum(2).tolist() == [[3] * 50]
 
 
 def test_masked_values_are_removed_together() -> None:
@@ -55,6 +59,31 @@ def test_masked_values_are_removed_together() -> None:
     assert torch.allclose(found.values, torch.ones(3).double(), atol=1e-12)
     with pytest.raises(MetricInputError, match=r"sizes holds \[3\]; expected numbers from 1 "):
         sensitivity_n(layer, x, phi, sizes=3, feature_mask=mask)
+
+
+def test_masks_of_each_example_are_its_own() -> None:
+    layer, x = nn.Linear(6, 1).double(), torch.randn(3, 6).double()
+    phi = torch.randn(3, 6)
+    mask = torch.tensor([[0, 0, 1, 1, 2, 2], [0, 1, 2, 3, 4, 5], [7, 7, 7, 1, 1, 0]])
+    whole = sensitivity_n(layer, x, phi, sizes=2, feature_mask=mask, seed=4)
+    for row in range(3):
+        one = slice(row, row + 1)
+        alone = sensitivity_n(layer, x[one], phi[one], sizes=2, feature_mask=mask[one], seed=4)
+        torch.testing.assert_close(alone.values, whole.values[one], rtol=1e-9, atol=0)
+    drawn = _drawn(20, Features(x, mask).present(), 2, torch.Generator().manual_seed(0))
+    assert drawn.sum(2).tolist() == [[2] * 20] * 3
+    assert not (drawn & ~Features(x, mask).present()[:, None]).any()
+    with pytest.raises(
+        MetricInputError, match=r"sizes holds \[3\]; expected numbers from 1 to 2"
+    ):
+        sensitivity_n(layer, x, phi, sizes=3, feature_mask=mask)
+
+
+def test_a_number_is_a_baseline() -> None:
+    layer, x, phi = nn.Linear(6, 1).double(), torch.randn(3, 6).double(), torch.randn(3, 6)
+    number = sensitivity_n(layer, x, phi, sizes=2, baselines=0.5).values
+    filled = sensitivity_n(layer, x, phi, sizes=2, baselines=torch.full((1, 6), 0.5)).values
+    assert torch.equal(number, filled)
 
 
 def test_a_flipped_sign_gives_minus_one() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from captum_ilin.metrics.baselines import baselines_of
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.features import Features, as_tuple
 from captum_ilin.metrics.scores import Direction, Scores
@@ -20,6 +21,7 @@ from captum_ilin.metrics.values import Values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from captum_ilin.metrics.baselines import Baselines
     from captum_ilin.metrics.features import Inputs
 
 __all__ = ["baseline_completeness", "bias_share", "declared_completeness"]
@@ -90,7 +92,7 @@ def baseline_completeness(
     inputs: Inputs,
     attributions: Inputs,
     *,
-    baselines: Inputs,
+    baselines: Baselines,
     target: Any = None,
     additional_forward_args: Any = None,
     relative: bool = False,
@@ -106,7 +108,8 @@ def baseline_completeness(
         forward_func: what is explained.
         inputs: (batch, \\*features), or a tuple of such tensors.
         attributions: shaped like the inputs.
-        baselines: x', shaped like the inputs, or with 1 in place of batch.
+        baselines: x': None (zero), a number, or a tensor shaped like the inputs (or with 1 in
+            place of batch).
         target: any of Captum's target forms.
         additional_forward_args: further arguments of ``forward_func``.
         relative: divide by |F(x)|.
@@ -135,7 +138,10 @@ def baseline_completeness(
     parts = as_tuple(inputs)
     values = Values(forward_func, len(parts[0]), target, additional_forward_args, batch_size)
     output = values.of(parts)
-    change = output - values.of(_expanded(baselines, parts))
+    found = baselines_of(parts, baselines)
+    change = output - values.of(
+        tuple(base.expand(len(output), *base.shape[1:]) for base in found)
+    )
     return _differences(
         "baseline completeness", _sums(parts, attributions), change, output, relative
     )
@@ -198,22 +204,6 @@ def _offset_of(offset: Tensor | float, output: Tensor) -> Tensor:
             f"example, {tuple(output.shape)}."
         )
     return found.expand_as(output)
-
-
-def _expanded(baselines: Inputs, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    given = as_tuple(baselines)
-    shapes = [tuple(base.shape) for base in given]
-    if len(given) != len(parts) or any(
-        base.shape[1:] != part.shape[1:] or len(base) not in (1, len(part))
-        for base, part in zip(given, parts, strict=True)
-    ):
-        raise MetricInputError(
-            f"The baselines have shapes {shapes}; expected those of the inputs, "
-            f"{[tuple(part.shape) for part in parts]}, or 1 in place of the batch."
-        )
-    return tuple(
-        base.detach().to(part).expand_as(part) for base, part in zip(given, parts, strict=True)
-    )
 
 
 def _differences(

@@ -130,13 +130,8 @@ def _check(radius: float, samples: int) -> None:
 def _directions(samples: int, points: Tensor, seed: Seed) -> Tensor:
     """(samples, size) of length 1."""
     generator = generator_of(seed)
-    drawn = torch.randn(
-        samples,
-        points.shape[1],
-        dtype=torch.float64,
-        generator=generator,
-        device=generator.device,
-    )
+    shape = (samples, points.shape[1])
+    drawn = torch.randn(shape, dtype=torch.float64, generator=generator)
     return (drawn / drawn.norm(dim=1, keepdim=True)).to(points.device)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from captum_ilin.metrics.baselines import baselines_of
 from captum_ilin.metrics.chance import Seed, generator_of
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.features import Features, as_tuple
@@ -19,6 +20,7 @@ from captum_ilin.metrics.values import Values
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from captum_ilin.metrics.baselines import Baselines
     from captum_ilin.metrics.features import Inputs
 
 __all__ = ["sensitivity_n"]
@@ -32,7 +34,7 @@ def sensitivity_n(
     sizes: int | Sequence[int],
     target: Any = None,
     additional_forward_args: Any = None,
-    baselines: Inputs | None = None,
+    baselines: Baselines = None,
     feature_mask: Inputs | None = None,
     subsets: int = 100,
     batch_size: int = 64,
@@ -51,8 +53,8 @@ def sensitivity_n(
         sizes: n, from 1 to one less than there are features; one or several.
         target: any of Captum's target forms.
         additional_forward_args: further arguments of ``forward_func``.
-        baselines: what replaces the features of S, shaped like the inputs or with 1 in place
-            of batch. Default: zeros.
+        baselines: what replaces the features of S: None (zero), a number, or a tensor shaped
+            like the inputs (or with 1 in place of batch).
         feature_mask: Captum's; values with the same number are one feature.
         subsets: how many S of each size; every example gets the same.
         batch_size: rows that go through the network at once.
@@ -79,30 +81,31 @@ def sensitivity_n(
     """
     parts = as_tuple(inputs)
     features = Features(parts, feature_mask)
-    chosen = _checked((sizes,) if isinstance(sizes, int) else tuple(sizes), features, subsets)
+    present = features.present()
+    chosen = _checked((sizes,) if isinstance(sizes, int) else tuple(sizes), present, subsets)
     values = Values(forward_func, len(parts[0]), target, additional_forward_args, batch_size)
-    zeros = tuple(torch.zeros_like(part[:1]) for part in parts)
-    removal = _Removal(values, features, zeros if baselines is None else as_tuple(baselines))
+    removal = _Removal(values, features, baselines_of(parts, baselines))
     contributions, output = features.of(attributions), values.of(parts)
     generator = generator_of(seed)
     found = [
         _correlation(
-            contributions @ drawn.to(contributions).T,
-            output[:, None] - removal(drawn.to(contributions.device)),
+            _sums(contributions, drawn),
+            output[:, None] - removal(drawn),
             eps=torch.finfo(parts[0].dtype).eps,
             scale=output.abs(),
         )
-        for drawn in (_drawn(subsets, features.count, n, generator) for n in chosen)
+        for drawn in (_drawn(subsets, present, n, generator) for n in chosen)
     ]
     return _mean(chosen, torch.stack(found, 1))
 
 
-def _checked(sizes: tuple[int, ...], features: Features, subsets: int) -> tuple[int, ...]:
-    wrong = [n for n in sizes if not 1 <= n < features.count]
+def _checked(sizes: tuple[int, ...], present: Tensor, subsets: int) -> tuple[int, ...]:
+    fewest = int(present.sum(1).min())
+    wrong = [n for n in sizes if not 1 <= n < fewest]
     if not sizes or wrong:
         raise MetricInputError(
             f"sizes holds {wrong or 'nothing'}; expected numbers from 1 to "
-            f"{features.count - 1}, because there are {features.count} features and only one "
+            f"{fewest - 1}, because there are {fewest} features and only one "
             "subset has them all."
         )
     if subsets < 2:
@@ -112,11 +115,24 @@ def _checked(sizes: tuple[int, ...], features: Features, subsets: int) -> tuple[
     return sizes
 
 
-def _drawn(subsets: int, count: int, size: int, generator: torch.Generator) -> Tensor:
-    """(subsets, count) bool with ``size`` in each row."""
-    ranks = torch.rand(subsets, count, generator=generator, device=generator.device)
-    chosen = ranks.argsort(1)[:, :size]
-    return torch.zeros(subsets, count, dtype=torch.bool).scatter_(1, chosen.cpu(), True)
+def _drawn(subsets: int, present: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """(1 or batch, subsets, count) bool with ``size`` of an example's features in each row.
+
+    Keys are drawn feature by feature, so that more features in another example's mask leave
+    these as they are.
+    """
+    rows = present[:1] if bool((present == present[:1]).all()) else present
+    keys = torch.rand(present.shape[1], subsets, generator=generator).T.to(present.device)
+    chosen = keys[None].where(rows[:, None], torch.inf).argsort(2)[:, :, :size]
+    none = torch.zeros(
+        *chosen.shape[:2], present.shape[1], dtype=torch.bool, device=rows.device
+    )
+    return none.scatter_(2, chosen, True)
+
+
+def _sums(contributions: Tensor, drawn: Tensor) -> Tensor:
+    """(batch, subsets) Σ_{i∈S} φ_i."""
+    return torch.stack([(row * contributions).sum(1) for row in drawn.unbind(1)], 1)
 
 
 class _Removal:
@@ -129,16 +145,17 @@ class _Removal:
 
     def __call__(self, removed: Tensor) -> Tensor:
         """(batch, subsets)"""
-        subsets = len(removed)
+        subsets = removed.shape[1]
         rows = torch.arange(self.values.batch * subsets, device=removed.device)
         found = [
-            self._chunk(chunk // subsets, removed[chunk % subsets])
+            self._chunk(chunk // subsets, removed, chunk % subsets)
             for chunk in rows.split(self.values.batch_size)
         ]
         return torch.cat(found).reshape(-1, subsets)
 
-    def _chunk(self, examples: Tensor, removed: Tensor) -> Tensor:
-        perturbed = self.features.replaced(examples, removed, self.baselines)
+    def _chunk(self, examples: Tensor, removed: Tensor, at: Tensor) -> Tensor:
+        rows = examples if len(removed) > 1 else torch.zeros_like(examples)
+        perturbed = self.features.replaced(examples, removed[rows, at], self.baselines)
         return self.values(perturbed, examples)
 
 

@@ -87,6 +87,7 @@ def dummy(
         unused = _Search(values, features, draws, seed).unused()
     else:
         unused = _given(dummies, features)
+    unused &= features.present()
     total = magnitudes.sum(1)
     share = torch.where(unused, magnitudes, 0.0).sum(1) / total
     share = torch.where(unused.any(1) & total.isfinite(), share, torch.nan)
@@ -124,9 +125,10 @@ class _Search:
         generator = generator_of(seed)
         size = features.values.shape[1]
         shape = (2, draws, size)
-        drawn = torch.rand(*shape, generator=generator, device=generator.device)
+        drawn = torch.rand(*shape, generator=generator)
         self.drawn = drawn.to(features.values)
-        half = torch.rand(draws, features.count, generator=generator, device=generator.device)
+        # feature by feature: more of them in another example's mask leave these as they are
+        half = torch.rand(features.count, draws, generator=generator).T
         self.context = (half < 0.5).to(features.values.device)
         self.context[0] = False
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from captum_ilin.metrics.baselines import Baselines
     from captum_ilin.metrics.chance import Seed
-    from captum_ilin.metrics.faithfulness.baselines import Baselines
     from captum_ilin.metrics.features import Inputs
 
 __all__ = ["CurveOptions", "deletion", "insertion", "lerf", "morf", "selectivity"]

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from captum_ilin.metrics.baselines import baselines_of
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
-from captum_ilin.metrics.faithfulness.baselines import baselines_of
-from captum_ilin.metrics.faithfulness.ranking import present_in
 from captum_ilin.metrics.features import Features
 from captum_ilin.metrics.scores import Direction, Scores
 from captum_ilin.metrics.values import Values
@@ -18,8 +17,8 @@ from captum_ilin.metrics.values import Values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from captum_ilin.metrics.baselines import Baselines
     from captum_ilin.metrics.chance import Seed
-    from captum_ilin.metrics.faithfulness.baselines import Baselines
     from captum_ilin.metrics.features import Inputs
 
 __all__ = ["faithfulness_correlation"]
@@ -86,7 +85,7 @@ def faithfulness_correlation(
     features = Features(inputs, feature_mask)
     scores = features.of(attributions)
     chosen = (
-        _drawn(present_in(features, len(scores)), runs, subset_size, seed)
+        _drawn(features.present(), runs, subset_size, seed)
         if subsets is None
         else _given(subsets.to(scores.device), features.count, len(scores))
     )

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 from torch import Tensor
 
+from captum_ilin.metrics.baselines import baselines_of
 from captum_ilin.metrics.errors import MetricInputError
-from captum_ilin.metrics.faithfulness.baselines import baselines_of
 from captum_ilin.metrics.faithfulness.curve import Curve, Order, Start
-from captum_ilin.metrics.faithfulness.ranking import present_in, ranks_of
+from captum_ilin.metrics.faithfulness.ranking import ranks_of
 from captum_ilin.metrics.features import Features
 from captum_ilin.metrics.values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from captum_ilin.metrics.baselines import Baselines
     from captum_ilin.metrics.chance import Seed
-    from captum_ilin.metrics.faithfulness.baselines import Baselines
     from captum_ilin.metrics.features import Inputs
 
 __all__ = ["perturbation_curve"]
@@ -95,7 +95,7 @@ def perturbation_curve(
     base = baselines_of(inputs, baselines)
     explained = _probabilities(forward_func) if softmax else forward_func
     values = Values(explained, len(scores), target, additional_forward_args, batch_size)
-    counts = present_in(features, len(scores)).sum(1, keepdim=True)
+    counts = features.present().sum(1, keepdim=True)
     steps = min(steps, int(counts.max()))
     changed = torch.arange(steps + 1, device=counts.device) * counts // steps
     ranks = ranks_of(features, scores, order, seed)

@@ -16,9 +16,9 @@ from captum_ilin.metrics.scores import Direction, Scores
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from captum_ilin.metrics.baselines import Baselines
     from captum_ilin.metrics.chance import Seed
     from captum_ilin.metrics.faithfulness.areas import CurveOptions
-    from captum_ilin.metrics.faithfulness.baselines import Baselines
     from captum_ilin.metrics.features import Inputs
 
 __all__ = ["srg"]

@@ -15,10 +15,10 @@ import torch
 from captum.metrics import infidelity as captum_infidelity
 from torch import Tensor
 
+from captum_ilin.metrics.baselines import baselines_of
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.explaining import multiplies_by_inputs
-from captum_ilin.metrics.faithfulness.baselines import baselines_of
 from captum_ilin.metrics.faithfulness.perturbations import GaussianNoise
 from captum_ilin.metrics.features import Features, as_tuple
 from captum_ilin.metrics.scores import Direction, Scores
@@ -27,9 +27,9 @@ from captum_ilin.metrics.values import Values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from captum_ilin.metrics.baselines import Baselines
     from captum_ilin.metrics.chance import Seed
     from captum_ilin.metrics.explaining import Method
-    from captum_ilin.metrics.faithfulness.baselines import Baselines
     from captum_ilin.metrics.faithfulness.perturbations import Perturbation
     from captum_ilin.metrics.features import Inputs
 

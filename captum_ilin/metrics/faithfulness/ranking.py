@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from captum_ilin.metrics.faithfulness.curve import Order
     from captum_ilin.metrics.features import Features
 
-__all__ = ["present_in", "ranks_of"]
+__all__ = ["ranks_of"]
 
 
 def ranks_of(features: Features, scores: Tensor, order: Order, seed: Seed) -> Tensor:
@@ -34,16 +34,6 @@ def ranks_of(features: Features, scores: Tensor, order: Order, seed: Seed) -> Te
     keys = torch.rand(features.count, generator=generator_of(seed), dtype=torch.float64)
     shuffled = keys.argsort().to(scores.device)
     values = -scores if order == "morf" else scores
-    values = values.where(present_in(features, len(scores)), torch.inf)
+    values = values.where(features.present(), torch.inf)
     places = shuffled[values[:, shuffled].argsort(dim=1, stable=True)]
     return places.argsort(dim=1)
-
-
-def present_in(features: Features, batch: int) -> Tensor:
-    """(batch, count) bool: which features an example has.
-
-    They differ where a feature mask numbers each example's values in its own way.
-    """
-    numbers = features.numbers.expand(batch, -1)
-    absent = torch.zeros(batch, features.count, dtype=torch.bool, device=numbers.device)
-    return absent.scatter_(1, numbers, True)
