@@ -113,8 +113,8 @@ def _ties_of(
     """By which rule methods are tied with the best, and which are.
 
     The rule is the signed-rank test after Holm. Where the examples are so few that no
-    difference whatever could pass it, it would tie everything: there the interval of the
-    paired differences decides, at 5 % over the column.
+    difference whatever could pass it, it would tie everything: there each paired
+    difference's 95 % interval decides, uncorrected.
     """
     if best is None:
         return "", set()
@@ -122,18 +122,17 @@ def _ties_of(
     family = int(of_table["family_size"].max()) if len(of_table) else 0
     if smallest_p(block.values.shape[2]) * family < LEVEL:
         return SIGNED_RANK, {best, *(m for m, (p, _) in against.items() if p >= LEVEL)}
-    level = 1 - LEVEL / max(1, len(against))
-    return INTERVAL, {best, *(m for m in against if _overlaps(block, best, m, level))}
+    return INTERVAL, {best, *(m for m in against if _overlaps(block, best, m))}
 
 
-def _overlaps(block: Block, best: str, method: str, level: float) -> bool:
+def _overlaps(block: Block, best: str, method: str) -> bool:
     """Whether the paired differences' interval holds zero."""
     one, two = (block.values[block.methods.index(name)] for name in (best, method))
     difference = one - two
     rounding = RESOLUTION * np.fmax(np.abs(one), np.abs(two))
     difference = np.where(np.abs(difference) <= rounding, 0.0, difference)
     statistic: Any = block.column.statistic
-    found = interval(difference, statistic=statistic, level=level)
+    found = interval(difference, statistic=statistic)
     return found.low <= 0 <= found.high
 
 

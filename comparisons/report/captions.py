@@ -18,7 +18,8 @@ ESTIMATE = (
 SANITY = (
     "A sanity check, not a ranking: how alike the maps of the trained and the randomised "
     "network are, and the band that two networks with nothing trained give. Inside: like "
-    "chance; outside: not like chance; undecided: the interval reaches over the band's end."
+    "chance; outside: not like chance; undecided: the interval reaches over the band's end; "
+    "blind: any two networks give the same map."
 )
 RANKS = (
     "Mean rank over the examples (1 is best), averaged over {sample}; in brackets the least "
@@ -28,8 +29,9 @@ NEITHER = "Neither way is better: nothing is bold."
 BOLD = {
     False: "Bold: the best and all that the signed-rank test does not tell from it (Holm over "
     "the family's pairs and columns, p ≥ .05).",
-    True: "Bold: the best and all whose paired differences from it have an interval that holds "
-    "0; so few examples that the signed-rank test after Holm could tell nothing apart.",
+    True: "Bold: the best and all whose paired differences from it have a 95 % interval that "
+    "holds 0, uncorrected: with so few examples the signed-rank test after Holm could tell "
+    "nothing apart.",
 }
 READING = (
     "**How to read the tables.** Each cell is a mean over model seeds and examples (a median "

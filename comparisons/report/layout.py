@@ -175,7 +175,7 @@ class _Layout:
             return Cell("–", notes=self._note("not run") if column.family != "cost" else ())
         if not line["n"]:
             failed = bool(line["failed"])
-            reason = str(line["reason"]) or "no value"
+            reason = _nameless(line) or "no value"
             return Cell("failed" if failed else "–", notes=self._note(reason))
         value, low, high = numbers(*(float(str(line[k])) for k in ("value", "low", "high")))
         ends = f"[{low}, {high}]" if "–" not in (low, high) else ""
@@ -192,11 +192,16 @@ class _Layout:
             parts.append(_sample(counts, ranks=False))
         if line["missing"]:
             failed = f", {line['failed']} of them failed" if line["failed"] else ""
-            parts.append(f"NaN {line['missing']}{failed}: {line['reason']}")
+            parts.append(f"NaN {line['missing']}{failed}: {_nameless(line)}")
         return self._note("; ".join(parts)) if parts else ()
 
     def _note(self, text: str) -> tuple[int, ...]:
         return (self.notes.setdefault(text, len(self.notes) + 1),)
+
+
+def _nameless(line: dict[Hashable, object]) -> str:
+    """A reason that names its method, so that methods can share the note."""
+    return str(line["reason"]).replace(str(line["method"]), "the method")
 
 
 def _aggregate(column: Column, ranks: bool) -> list[str]:

@@ -26,7 +26,7 @@ def numbers(value: float, *ends: float) -> tuple[str, ...]:
     ('2.0e-7', '1.0e-7', '3.2e-7')
     """
     largest = max((abs(x) for x in (value, *ends) if math.isfinite(x)), default=0.0)
-    if not largest or 1e-3 <= largest < 1e5:
+    if not largest or 1e-2 <= largest < 1e5:
         decimals = max(0, 2 - math.floor(math.log10(largest))) if largest else 0
         return tuple(_plain(x, min(decimals, 4)) for x in (value, *ends))
     return tuple(_scientific(x) for x in (value, *ends))

@@ -3,6 +3,7 @@
 A method that depends on the network's weights gives, once all are random, maps that are as
 similar to the original as those of two random networks are to each other: the *null*. A value
 is inside the null band, outside it, or undecided where its interval reaches over an end. A
+method whose null is 1 too gives any two networks the same map: it is *blind* to them. A
 quantity named with the word "null" holds the null of the quantity without it.
 """
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Band", "layer_order", "null_band", "of_null", "sanity_lines", "verdict"]
 
 Band = tuple[float, float]
+SAME = 0.999  # a similarity above it is that of equal maps
 MANY = 40  # draws from which quantiles are taken; of fewer the least and the greatest
 
 
@@ -102,11 +104,15 @@ def verdict(found: Band, band: Band) -> str:
 
     >>> verdict((0.1, 0.2), (0.0, 0.3)), verdict((0.8, 0.9), (0.0, 0.3))
     ('inside', 'outside')
+    >>> verdict((1.0, 1.0), (1.0, 1.0))  # blind to the weights
+    'blind'
     >>> verdict((0.2, 0.4), (0.0, 0.3)), verdict((0.2, 0.4), (float("nan"), float("nan")))
     ('undecided', 'no null')
     """
     if math.isnan(band[0]):
         return "no null"
+    if min(band[0], found[0]) > SAME:
+        return "blind"
     if band[0] <= found[0] and found[1] <= band[1]:
         return "inside"
     return "outside" if found[1] < band[0] or found[0] > band[1] else "undecided"

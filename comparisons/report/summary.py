@@ -180,9 +180,10 @@ def _sanity(table: pd.DataFrame) -> list[str]:
     lines = lines[:MOST] + ["And more; see the tables."] * (len(lines) > MOST)
     if lines or (table["family"] == "randomisation").any():
         lines.append(
-            "This is a check, not a ranking: to be inside the null band says that a method "
-            "depends on what was learned, not that it explains it; and a method that "
-            "multiplies by the input keeps what the input contributes."
+            "This is a check, not a ranking: inside the null band says that nothing of the "
+            "trained network's map is left once its weights are random, which holds of fresh "
+            "noise too; blind, that the map never depended on them. A method that multiplies "
+            "by the input keeps what the input contributes, in its null as well."
         )
     return lines
 
@@ -202,15 +203,22 @@ def _missing(frame: pd.DataFrame) -> list[str]:
     if lacking.empty:
         return []
     lines = [f"{len(lacking):,} of {len(frame):,} rows have no value, each with its reason:"]
-    found = lacking.groupby(["metric", "reason"], dropna=False)["method"].agg(
-        ["size", "unique"]
-    )
+    found = lacking.assign(reason=_nameless(lacking))
+    found = found.groupby(["metric", "reason"])["method"].agg(["size", "unique"])
     ordered = found.sort_values("size", ascending=False, kind="stable")
     for (metric, reason), line in ordered.head(MOST).iterrows():
         methods = sorted(line["unique"], key=method_order)
         who = ", ".join(methods) if len(methods) <= 4 else f"{len(methods)} methods"
         lines.append(f"{metric}, {line['size']:,} rows of {who}: {reason}")
     return lines
+
+
+def _nameless(lacking: pd.DataFrame) -> list[str]:
+    """Reasons that name their method, told once for all methods."""
+    return [
+        str(reason or "no reason given").replace(method, "the method")
+        for method, reason in zip(lacking["method"], lacking["reason"], strict=True)
+    ]
 
 
 def _limits(table: pd.DataFrame, found: Analysis) -> list[str]:
@@ -230,8 +238,8 @@ def _limits(table: pd.DataFrame, found: Analysis) -> list[str]:
         pairs = int(held["examples"].max())
         lines.append(
             f"At most {pairs} examples: after Holm the signed-rank test could tell nothing "
-            "apart in some tables, whatever the values. There ties go by intervals of paired "
-            "differences."
+            "apart in some tables, whatever the values. There ties go by uncorrected intervals "
+            "of paired differences, which call more different than there is."
         )
     spread = len(found.pairs)
     told = int((found.pairs["p_holm"] < LEVEL).sum())

@@ -220,3 +220,23 @@ def test_one_seed_one_example_is_reported_without_intervals() -> None:
     assert found.table["low"].dropna().empty or not math.isnan(found.table["value"].iloc[0])
     text = markdown(laid_out(found.table))
     assert "n = 1 (1 model seed, 1 example" in text
+
+
+def test_reasons_that_name_their_method_share_a_note() -> None:
+    rows = [
+        replace(row, value=None, reason=f"{row.method} has no map")
+        for row in synthetic.rows(("digits_cnn",), ("ILIN", "LRP", "Mine"), seeds=1)
+        if row.metric == "gini"
+    ]
+    (table,) = laid_out(_analysis(rows).table)
+    assert table.notes == ["the method has no map"]
+
+
+def test_a_method_that_ignores_the_weights_is_blind_not_sane() -> None:
+    rows = [
+        replace(row, value=1.0) if row.method == "Mine" else row
+        for row in synthetic.rows(("digits_cnn",), ("ILIN", "Mine"), seeds=2)
+        if row.metric == "mprt"
+    ]
+    verdicts = _analysis(rows).table.set_index("method")["verdict"]
+    assert verdicts["Mine"] == "blind"

@@ -38,7 +38,9 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
     if not found:
         return pd.DataFrame()
     mean = pd.concat(found).groupby(level=0, sort=False).mean()
-    return mean.reindex(index=mean.columns)
+    mean = mean.reindex(index=mean.columns)
+    known = mean.columns[mean.notna().any()]
+    return mean.loc[known, known]
 
 
 def _of_model(part: pd.DataFrame) -> pd.DataFrame:

@@ -54,7 +54,9 @@ def _times(part: pd.DataFrame) -> dict[str, float]:
 def _columns(part: pd.DataFrame) -> list[Column]:
     """As many of each family as there is room for."""
     ranked = part[part["family"].isin(QUALITIES) & part["direction"].isin(["higher", "lower"])]
-    keys = ranked[["metric", "variant", "quantity"]].drop_duplicates()
+    names = ["metric", "variant", "quantity"]
+    shared = ranked.groupby(names)["method"].transform("nunique") > 1
+    keys = ranked[shared][names].drop_duplicates()
     columns = sorted(
         (Column(*key) for key in keys.itertuples(index=False)), key=lambda column: column.place
     )
