@@ -23,6 +23,7 @@ from rich.console import Console
 
 from comparisons.__main__ import main
 from comparisons.exits import Exit
+from comparisons.loading import load_networks
 from comparisons.measures.measure import Measure
 from comparisons.methods.method import Method
 from comparisons.models.network import Model, Network
@@ -30,6 +31,7 @@ from comparisons.packages import MissingPackageError
 from comparisons.records import Records, read_records
 from comparisons.resultsfolder import FolderError, ResultsFolder
 from comparisons.running import run
+from comparisons.suitefile import load_suite
 from tests.comparisons.tiny import SUITE, network, registry, suite_file
 
 if TYPE_CHECKING:
@@ -393,3 +395,20 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
         main(["run", "--help"])
     said = capsys.readouterr().out
     assert all(f"\n  {int(code)} " in said for code in Exit)
+
+
+def test_every_tensor_of_a_network_moves_to_the_device(tmp_path: Path) -> None:
+    def load(seed: int | None) -> Network:
+        found = network(seed)
+        ones = torch.ones_like(found.inputs)
+        return replace(found, baselines={"one": ones}, masks=ones > 0, twin=found.model)
+
+    known = replace(registry(), models={"net": Model("net", load, (0, 1))})
+    suite = load_suite(suite_file(tmp_path), known)
+    moved = load_networks(suite, known, "meta")["net", 0]  # a device that every machine has
+    assert isinstance(moved, Network)
+    assert moved.twin is not None
+    assert moved.masks is not None
+    tensors = (moved.inputs, moved.targets, moved.masks, moved.baselines["one"])
+    parameters = (*moved.model.parameters(), *moved.twin.parameters())
+    assert {each.device.type for each in (*tensors, *parameters)} == {"meta"}
