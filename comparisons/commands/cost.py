@@ -75,9 +75,9 @@ def _scaling(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
 
 
 def _mprt() -> int:
-    from importlib import import_module
-
     from rich.console import Console
 
-    import_module("comparisons.mprt_benchmark").benchmark(Console())
+    from comparisons.mprt_benchmark import benchmark
+
+    benchmark(Console())
     return 0
