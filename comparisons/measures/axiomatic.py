@@ -151,6 +151,7 @@ MEASURES = {
             undefined=_slopes_add_up_to_nothing,
             attributions=lambda parameters: 1,
             forwards=lambda parameters: 4,
+            rounding={"declared": 1e-4, "declared_relative": 1e-5, "baseline": 1e-4},
         ),
         Measure(
             "bias_share",

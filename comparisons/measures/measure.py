@@ -140,6 +140,8 @@ class Measure:
             one; for the estimate of a run's time.
         forwards: parameters → rows through the network for one example, beyond those.
         formula: the definition in one line, and its source.
+        rounding: quantity → the size below which a value is float32's rounding of 0: methods
+            that are both below it are tied.
     """
 
     name: str
@@ -151,6 +153,7 @@ class Measure:
     undefined: Callable[[Method, Network], str | None] = always_defined
     attributions: Callable[[Mapping[str, Any]], int] = lambda parameters: 0
     forwards: Callable[[Mapping[str, Any]], int] = lambda parameters: 0
+    rounding: Mapping[str, float] = field(default_factory=dict)
 
 
 def values_of(scores: Scores, quantity: str = "", **where: Any) -> list[Value]:

@@ -127,7 +127,7 @@ def _ties_of(
 
 def _overlaps(block: Block, best: str, method: str) -> bool:
     """Whether the paired differences' interval holds zero."""
-    one, two = (block.values[block.methods.index(name)] for name in (best, method))
+    one, two = (block.compared[block.methods.index(name)] for name in (best, method))
     difference = one - two
     rounding = RESOLUTION * np.fmax(np.abs(one), np.abs(two))
     difference = np.where(np.abs(difference) <= rounding, 0.0, difference)

@@ -57,6 +57,12 @@ class Column:
         return "median" if long_tailed else "mean"
 
     @property
+    def rounding(self) -> float:
+        """The size below which a value is the rounding of 0."""
+        found = MEASURES.get(self.metric)
+        return found.rounding.get(self.quantity, 0.0) if found else 0.0
+
+    @property
     def detail(self) -> str:
         """Quantity and variant, for the header's second line."""
         return " · ".join(part for part in (self.quantity, self.variant) if part)

@@ -102,11 +102,16 @@ class Block:
     missing: list[Missing]
 
     @property
+    def compared(self) -> NDArray[np.float64]:
+        """The values as they are compared: what is rounding of 0 is 0."""
+        return np.where(np.abs(self.values) <= self.column.rounding, 0.0, self.values)
+
+    @property
     def by_example(self) -> NDArray[np.float64]:
-        """(methods, examples): the mean over the model seeds, no independent pairs."""
+        """(methods, examples) compared values: the mean over the model seeds, no pairs."""
         held = np.isfinite(self.values)
         counts = held.sum(1)
-        sums = np.where(held, self.values, 0.0).sum(1)
+        sums = np.where(held, self.compared, 0.0).sum(1)
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

@@ -110,6 +110,24 @@ def test_a_name_that_is_not_registered_is_reported_without_a_direction() -> None
     assert not _cells(table, "Mine")[0].bold
 
 
+def test_values_that_are_rounding_of_zero_are_tied(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        replace(row, value=3 * row.value)
+        if row.quantity == "declared" and row.method == "Mine" and row.value
+        else row
+        for row in synthetic.rows(("digits_vit",))
+    ]
+
+    def tied() -> set[str]:
+        table = _analysis(rows).table
+        return set(table[table["tied"] & (table["quantity"] == "declared")]["method"])
+
+    assert tied() == {"ILIN", "InputXGradient"}  # off by some 1e-7; Mine by some 3e-7
+    known = replace(MEASURES["completeness"], rounding={"declared": 1e-5})
+    monkeypatch.setitem(MEASURES, "completeness", known)
+    assert tied() == {"ILIN", "InputXGradient", "Mine"}
+
+
 def test_ties_with_few_examples_go_by_intervals_and_equal_methods_are_tied() -> None:
     table = _analysis().table.query("model == 'digits_cnn' and metric == 'insertion'")
     assert set(table["tie_rule"]) == {INTERVAL}
