@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from captum_ilin.metrics.errors import MetricInputError
-from captum_ilin.metrics.features import as_tuple
+from captum_ilin.metrics.features import as_tuple, batch_of
+from captum_ilin.metrics.training import warn_of_training
+from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +50,7 @@ def attributions_of(
     """Attributions of ``method(forward_func)``, without a graph, as a tuple.
 
     The method gets leaves of its own, so the caller's tensors keep ``requires_grad`` and
-    ``grad``.
+    ``grad``; a network in training mode keeps its buffers.
 
     Args:
         method: forward function → explainer.
@@ -59,24 +61,40 @@ def attributions_of(
         attribute_kwargs: further arguments of ``attribute``.
 
     Raises:
-        MetricInputError: an attribution is not shaped like its input.
+        MetricInputError: there is not one attribution for each input, of its shape.
     """
-    leaves = tuple(part.detach().clone().requires_grad_() for part in as_tuple(inputs))
+    batch_of(inputs)
+    leaves = tuple(map(_leaf, as_tuple(inputs)))
     extra = dict(attribute_kwargs or {})
     if additional_forward_args is not None:
         extra["additional_forward_args"] = additional_forward_args
-    given = leaves if isinstance(inputs, tuple) else leaves[0]
+    given = leaves if isinstance(inputs, tuple | list) else leaves[0]
     explainer = method(forward_func)
-    with torch.enable_grad():
+    warn_of_training(forward_func)
+    with torch.enable_grad(), buffers_kept(forward_func):
         found = as_tuple(explainer.attribute(given, target=target, **extra))
+    _check(type(explainer).__name__, leaves, found)
+    return tuple(attribution.detach() for attribution in found)
+
+
+def _leaf(part: Tensor) -> Tensor:
+    return part.detach().clone().requires_grad_(part.is_floating_point())
+
+
+def _check(name: str, leaves: tuple[Tensor, ...], found: tuple[Any, ...]) -> None:
+    if len(found) != len(leaves) or not all(isinstance(one, Tensor) for one in found):
+        raise MetricInputError(
+            f"{name} gave {', '.join(type(one).__name__ for one in found)} for {len(leaves)} "
+            f"inputs; expected an attribution for each and nothing else. Leave out what makes "
+            "it return more, such as return_convergence_delta."
+        )
     for part, attribution in zip(leaves, found, strict=True):
         if attribution.shape != part.shape:
             raise MetricInputError(
-                f"{type(explainer).__name__} gave attributions of shape "
-                f"{tuple(attribution.shape)} for inputs of shape {tuple(part.shape)}; the "
-                "metrics compare them value by value, so the shapes must be the same."
+                f"{name} gave attributions of shape {tuple(attribution.shape)} for inputs of "
+                f"shape {tuple(part.shape)}; the metrics compare them value by value, so the "
+                "shapes must be the same."
             )
-    return tuple(attribution.detach() for attribution in found)
 
 
 def multiplies_by_inputs(method: Method, forward_func: Callable[..., Any]) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from captum_ilin.metrics.errors import MetricInputError
+from captum_ilin.metrics.training import unchanged, warn_of_training
 from captum_ilin.targets import select, target_rows
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Values:
         target: any of Captum's target forms, for the batch.
         additional_forward_args: further arguments; tensors with batch rows go by example.
         batch_size: rows that go through the network at once.
+
+    Attributes:
+        eps: unit of rounding of the coarsest type that went in or came out so far.
+        largest: (batch,) the largest |output| of each example's rows so far, of any target.
     """
 
     def __init__(
@@ -50,6 +55,9 @@ class Values:
         self.constants = _as_tuple(additional_forward_args)
         self.batch = batch
         self.batch_size = batch_size
+        self.eps = torch.finfo(torch.float64).eps
+        self.largest = torch.zeros(batch, dtype=torch.float64)
+        warn_of_training(forward_func)
 
     @torch.no_grad()
     def __call__(self, inputs: Inputs, examples: Tensor) -> Tensor:
@@ -59,22 +67,37 @@ class Values:
             inputs: (rows, \\*features), or a tuple of such tensors.
             examples: (rows,) the example that each row came from.
         """
-        return torch.cat(
-            [
-                select(outputs, self.targets_of(rows))
-                for outputs, rows in self._chunks(inputs, examples)
-            ]
-        )
+        with unchanged(self.forward_func):
+            return torch.cat(
+                [
+                    select(outputs, self.targets_of(rows))
+                    for outputs, rows in self._chunks(inputs, examples)
+                ]
+            )
 
     @torch.no_grad()
     def outputs(self, inputs: Inputs, examples: Tensor) -> Tensor:
         """(rows, \\*out) float64: all outputs of each row; arguments as for a call."""
-        return torch.cat([outputs for outputs, _ in self._chunks(inputs, examples)])
+        with unchanged(self.forward_func):
+            return torch.cat([outputs for outputs, _ in self._chunks(inputs, examples)])
 
     def of(self, inputs: Inputs) -> Tensor:
         """(batch,) float64: F_t of the examples themselves, or of one row for each."""
         device = (inputs[0] if isinstance(inputs, tuple) else inputs).device
         return self(inputs, torch.arange(self.batch, device=device))
+
+    @property
+    def rounding(self) -> Tensor:
+        """(batch,) by how much F of equal inputs may differ, between batches for one.
+
+        16 units of rounding of the largest output, because an output near 0 is a difference
+        of numbers as large as the others.
+        """
+        return 16 * self.eps * self.largest
+
+    def unmoved(self, outputs: Tensor) -> Tensor:
+        """(batch,) bool: whether outputs of (batch, points) differ by no more than rounding."""
+        return outputs.amax(1) - outputs.amin(1) <= self.rounding
 
     def _chunks(self, inputs: Inputs, examples: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Outputs of some rows at a time, in float64, and the examples of those rows."""
@@ -83,7 +106,16 @@ class Values:
         for rows in every.split(self.batch_size):
             chosen = tuple(part[rows] for part in parts)
             constants = self.constants_of(examples[rows])
-            yield self.forward_func(*chosen, *constants).double(), examples[rows]
+            outputs = _checked(self.forward_func(*chosen, *constants), len(rows))
+            self.eps = max(self.eps, *map(_eps, (*chosen, outputs)))
+            self._note(outputs.double(), examples[rows])
+            yield outputs.double(), examples[rows]
+
+    def _note(self, outputs: Tensor, examples: Tensor) -> None:
+        finite = outputs.where(outputs.isfinite(), 0.0).abs().reshape(len(outputs), -1)
+        self.largest = self.largest.to(outputs.device).scatter_reduce(
+            0, examples.to(outputs.device), finite.amax(1), "amax"
+        )
 
     def targets_of(self, examples: Tensor) -> list[tuple[int, ...]] | None:
         """Each row's target; None if there is only one output."""
@@ -99,6 +131,24 @@ class Values:
             isinstance(constant, Tensor) and constant.dim() and len(constant) == self.batch
         )
         return constant[examples] if by_example else constant
+
+
+def _checked(outputs: Any, rows: int) -> Tensor:
+    if not isinstance(outputs, Tensor):
+        raise MetricInputError(
+            f"forward_func returned a {type(outputs).__name__}; expected a tensor, (rows, …), "
+            "one of whose values is explained. Wrap it: lambda *inputs: model(*inputs)[0]."
+        )
+    if outputs.shape[:1] != (rows,):
+        raise MetricInputError(
+            f"forward_func returned shape {tuple(outputs.shape)} for {rows} rows; expected "
+            f"({rows}, …), because a metric is a number for each example."
+        )
+    return outputs
+
+
+def _eps(tensor: Tensor) -> float:
+    return torch.finfo(tensor.dtype).eps if tensor.is_floating_point() else 0.0
 
 
 def _as_tuple(constants: Any) -> tuple[Any, ...]:

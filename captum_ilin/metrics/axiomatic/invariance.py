@@ -12,6 +12,7 @@ from captum_ilin.metrics.chance import Seed, drawing_from, number_of
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.features import as_tuple
+from captum_ilin.metrics.training import unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -220,7 +221,8 @@ def _check_same(
     constants: tuple[Any, ...],
     tolerance: float | None,
 ) -> None:
-    output, other = forward_func(*points, *constants), twin(*points, *constants)
+    with unchanged(forward_func), unchanged(twin):
+        output, other = forward_func(*points, *constants), twin(*points, *constants)
     if output.shape != other.shape:
         raise MetricInputError(
             f"The twin's output has shape {tuple(other.shape)}; expected that of forward_func, "

@@ -62,7 +62,7 @@ def sensitivity_n(
 
     Returns:
         Higher is better, −1 to 1; NaN where either side is the same for every S (to the
-        rounding of the input's type for F) or not finite, at any of the sizes.
+        rounding of the input's or output's type for F) or not finite, at any of the sizes.
 
     Raises:
         MetricInputError: a size or the number of subsets is out of range, or attributions do
@@ -87,15 +87,12 @@ def sensitivity_n(
     removal = _Removal(values, features, baselines_of(parts, baselines))
     contributions, output = features.of(attributions), values.of(parts)
     generator = generator_of(seed)
-    found = [
-        _correlation(
-            _sums(contributions, drawn),
-            output[:, None] - removal(drawn),
-            eps=torch.finfo(parts[0].dtype).eps,
-            scale=output.abs(),
-        )
-        for drawn in (_drawn(subsets, present, n, generator) for n in chosen)
-    ]
+    found = []
+    for n in chosen:
+        drawn = _drawn(subsets, present, n, generator)
+        removed = removal(drawn)
+        r = _correlation(_sums(contributions, drawn), output[:, None] - removed)
+        found.append(torch.where(values.unmoved(removed), torch.nan, r))
     return _mean(chosen, torch.stack(found, 1))
 
 
@@ -159,23 +156,16 @@ class _Removal:
         return self.values(perturbed, examples)
 
 
-def _correlation(sums: Tensor, changes: Tensor, *, eps: float, scale: Tensor) -> Tensor:
-    """(batch,) Pearson's r along the last dimension; NaN where a side is constant.
+def _correlation(sums: Tensor, changes: Tensor) -> Tensor:
+    """(batch,) Pearson's r along the last dimension; NaN where the sums are constant.
 
-    F of equal inputs differs by rounding between batches, so a change that varies by less
-    than 16 units of it is constant. The sums are in float64.
+    They are in float64, and vary if by more than 16 units of its rounding.
     """
     x, y = (values - values.mean(1, keepdim=True) for values in (sums, changes))
-    noise = torch.finfo(torch.float64).eps * 16
-    constant = _spread(sums) <= noise * sums.abs().amax(1)
-    largest = torch.maximum(scale, changes.abs().amax(1))
-    constant |= _spread(changes) <= 16 * eps * largest
+    spread = sums.amax(1) - sums.amin(1)
+    constant = spread <= 16 * torch.finfo(torch.float64).eps * sums.abs().amax(1)
     r = (x * y).sum(1) / (x.norm(dim=1) * y.norm(dim=1))
     return torch.where(constant, torch.nan, r.clamp(-1, 1))
-
-
-def _spread(values: Tensor) -> Tensor:
-    return values.amax(1) - values.amin(1)
 
 
 def _mean(sizes: tuple[int, ...], found: Tensor) -> Scores:

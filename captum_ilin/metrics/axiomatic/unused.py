@@ -63,8 +63,8 @@ def dummy(
         attribution is 0.
 
     Raises:
-        MetricInputError: attributions or dummies do not fit the inputs, or draws is not 1 or
-            more.
+        MetricInputError: attributions or dummies do not fit the inputs, draws is not 1 or
+            more, or without ``dummies`` the inputs are integers.
 
     Cost: draws·(1 + features) rows forward for each example; none with ``dummies``.
 
@@ -120,8 +120,14 @@ class _Search:
     def __init__(self, values: Values, features: Features, draws: int, seed: Seed) -> None:
         if draws < 1:
             raise MetricInputError(f"draws is {draws}; expected 1 or more.")
+        for part in features.parts:
+            if not part.is_floating_point():
+                raise MetricInputError(
+                    f"An input has dtype {part.dtype}; expected a floating-point one, because "
+                    "its values are replaced by any in their range. Pass dummies=…, or the "
+                    "embeddings of tokens instead."
+                )
         self.values, self.features, self.draws = values, features, draws
-        self.eps = torch.finfo(features.parts[0].dtype).eps
         generator = generator_of(seed)
         size = features.values.shape[1]
         shape = (2, draws, size)
@@ -157,8 +163,7 @@ class _Search:
                 for chunk in rows.split(self.values.batch_size)
             ]
         ).reshape(-1, count)
-        rounding = 16 * self.eps * torch.maximum(before.abs(), after.abs())
-        return (after - before).abs() <= rounding
+        return (after - before).abs() <= self.values.rounding[:, None]
 
     def _contexts(self, draw: int) -> Features:
         features = self.features

@@ -92,8 +92,10 @@ def faithfulness_correlation(
     values = Values(forward_func, len(scores), target, additional_forward_args, batch_size)
     base = baselines_of(inputs, baselines)
     sums = torch.stack([(row * scores).sum(1) for row in chosen.unbind(1)], 1)
-    falls = values.of(inputs)[:, None] - _outputs(values, features, base, chosen)
-    return _correlation(sums, falls, scores.abs().sum(1) * features.count)
+    outputs = _outputs(values, features, base, chosen)
+    falls = values.of(inputs)[:, None] - outputs
+    rounding = scores.abs().sum(1) * features.count
+    return _correlation(sums, falls, rounding, values.unmoved(outputs))
 
 
 def _drawn(present: Tensor, runs: int, subset_size: float, seed: Seed) -> Tensor:
@@ -166,18 +168,17 @@ def _outputs(
     return torch.cat(found).reshape(values.batch, runs)
 
 
-def _correlation(sums: Tensor, falls: Tensor, rounding: Tensor) -> Scores:
+def _correlation(sums: Tensor, falls: Tensor, rounding: Tensor, still: Tensor) -> Scores:
     """Pearson's over dimension 1.
 
-    Sums that differ by no more than the rounding of a sum of so many terms do not vary:
-    correlating them would correlate rounding errors.
+    Sums that differ by no more than the rounding of a sum of so many terms do not vary, nor do
+    outputs that are still: correlating them would correlate rounding errors.
     """
     sums, falls = (part - part.mean(1, keepdim=True) for part in (sums, falls))
     product = (sums * falls).sum(1) / (sums.norm(dim=1) * falls.norm(dim=1))
     finite = sums.isfinite().all(1) & falls.isfinite().all(1)
     same_sums = sums.abs().amax(1) <= FLOAT64 * rounding
-    same_falls = (falls == falls[:, :1]).all(1)
-    values = product.where(finite & ~same_sums & ~same_falls, torch.nan)
+    values = product.clamp(-1, 1).where(finite & ~same_sums & ~still, torch.nan)
     reasons = [
         "An attribution or an output is not finite."
         if not is_finite

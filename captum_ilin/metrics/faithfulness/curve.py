@@ -31,6 +31,7 @@ class Curve:
         order: "morf", the most relevant features first, or "lerf", the least relevant first.
         start: "inputs" (features are removed) or "baseline" (they are put in).
         reasons: for each example why its values are NaN, None where they are not.
+        rounding: (batch,) by how much outputs differ that are the same; None for not at all.
 
     >>> import torch
     >>> from captum_ilin.metrics import perturbation_curve
@@ -49,6 +50,7 @@ class Curve:
     order: Order
     start: Start
     reasons: tuple[str | None, ...]
+    rounding: Tensor | None = None
 
     def __repr__(self) -> str:
         count, points = self.values.shape
@@ -73,11 +75,12 @@ class Curve:
     def relative(self) -> Curve:
         """The curve with F(x) at 1 and F(x') at 0: (F − F(x')) / (F(x) − F(x')).
 
-        NaN for an example with F(x) = F(x'): its curve has no scale.
+        NaN for an example with F(x) = F(x') to rounding: its curve has no scale.
         """
         first, last = self.values[:, :1], self.values[:, -1:]
         whole, none = (first, last) if self.start == "inputs" else (last, first)
-        flat = (whole == none)[:, 0]
+        rounding = 0.0 if self.rounding is None else self.rounding[:, None]
+        flat = ((whole - none).abs() <= rounding)[:, 0]
         scale = (whole - none).where(~flat[:, None], torch.nan)
         reasons = tuple(
             "The output is the same for the input and the baseline." if same else reason

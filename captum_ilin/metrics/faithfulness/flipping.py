@@ -65,7 +65,7 @@ def perturbation_curve(
         order: "morf", the most relevant features first, or "lerf", the least relevant first.
         start: "inputs" removes features, "baseline" puts them in.
         steps: at most; never more than there are features.
-        softmax: take the softmax of the outputs over dimension 1: probabilities.
+        softmax: take the softmax of outputs (batch, classes): probabilities.
         relative: rescale each curve so that F(x) is 1 and F(x') is 0.
         batch_size: rows that go through the network at once.
         seed: of the order of ties, an int or a torch.Generator.
@@ -102,7 +102,8 @@ def perturbation_curve(
     outputs = _outputs(values, features, base, ranks, changed, start)
     reasons = _reasons(scores, outputs)
     outputs[[reason is not None for reason in reasons]] = torch.nan
-    curve = Curve(outputs, (changed.double() / counts).cpu(), order, start, reasons)
+    fractions = (changed.double() / counts).cpu()
+    curve = Curve(outputs, fractions, order, start, reasons, values.rounding.cpu())
     return curve.relative() if relative else curve
 
 
@@ -123,13 +124,14 @@ def _check(order: str, start: str, steps: int) -> None:
 
 def _probabilities(forward_func: Callable[..., Any]) -> Callable[..., Tensor]:
     def forward(*arguments: Any) -> Tensor:
-        outputs: Tensor = forward_func(*arguments)
-        if outputs.dim() < 2:
+        outputs = forward_func(*arguments)
+        if not isinstance(outputs, Tensor) or outputs.dim() != 2:
             raise MetricInputError(
                 "softmax=True needs an output for each class, (batch, classes), but "
-                f"forward_func returned {tuple(outputs.shape)}. Leave softmax out."
+                f"forward_func returned {getattr(outputs, 'shape', type(outputs).__name__)}. "
+                "Leave softmax out, and take it in forward_func."
             )
-        return outputs.softmax(1)
+        return outputs.double().softmax(1)
 
     return forward
 

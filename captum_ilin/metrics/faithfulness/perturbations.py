@@ -58,7 +58,18 @@ class GaussianNoise:
             raise MetricInputError(f"The noise's scale is {self.scale}; expected above 0.")
 
     def draw(self, features: Features, samples: int, generator: torch.Generator) -> Tensor:
-        """(samples, size) the noise."""
+        """(samples, size) the noise.
+
+        Raises:
+            MetricInputError: the inputs are integers, which noise does not move a little.
+        """
+        for part in features.parts:
+            if not part.is_floating_point():
+                raise MetricInputError(
+                    f"An input has dtype {part.dtype}; expected a floating-point one, because "
+                    "it is moved by noise. Pass perturbation=BaselineSubset(), or the "
+                    "embeddings of tokens instead."
+                )
         size = features.values.shape[1]
         return self.scale * torch.randn(samples, size, generator=generator, dtype=torch.float64)
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
-from captum_ilin.metrics.features import as_tuple
+from captum_ilin.metrics.features import as_tuple, batch_of
 from captum_ilin.metrics.randomisation.data import averaged
 from captum_ilin.metrics.randomisation.entries import Entries
 from captum_ilin.metrics.randomisation.examples import Examples
 from captum_ilin.metrics.randomisation.similarity import chosen
-from captum_ilin.targets import target_rows
+from captum_ilin.metrics.values import Values
+from captum_ilin.targets import select, target_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,8 +64,9 @@ def random_logit(
 
     Raises:
         MetricInputError: outputs that are not (batch, classes), or too many draws.
+        MissingTargetError, TargetRangeError, TargetError: the target does not fit.
 
-    Cost: 1 + draws attributions of each example, and one forward row.
+    Cost: 1 + draws attributions of each example, and two forward rows.
 
     Sixt et al. 2020, arXiv:1912.09818, section 4.
 
@@ -78,10 +79,12 @@ def random_logit(
     torch.Size([3])
     """
     used = chosen(similarities)
-    batch = len(as_tuple(inputs)[0])
-    indices = torch.tensor([row[0] for row in target_rows(target, batch)])
-    examples = Examples(inputs, indices, additional_forward_args, attribute_kwargs or {})
+    batch = batch_of(inputs)
+    examples = Examples(inputs, None, additional_forward_args, attribute_kwargs or {})
     classes = _classes(forward_func, examples)
+    select(torch.empty(batch, classes), target)  # raises where the target does not fit
+    indices = torch.tensor([row[0] for row in target_rows(target, batch)])
+    examples = replace(examples, target=indices % classes)
     if not 1 <= draws < classes:
         raise MetricInputError(
             f"draws: expected 1 to {classes - 1}, the outputs besides the target, got {draws}."
@@ -96,15 +99,14 @@ def random_logit(
 
 
 def _classes(forward_func: Callable[..., Any], examples: Examples) -> int:
-    first = examples.take(torch.arange(1))
-    extra = first.additional_forward_args
-    constants = () if extra is None else extra if isinstance(extra, tuple) else (extra,)
-    with torch.no_grad():
-        outputs = forward_func(*as_tuple(first.inputs), *constants)
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < 2:
+    few = torch.arange(min(2, len(examples)))  # batch norm in training mode asks for two
+    first = examples.take(few)
+    values = Values(forward_func, len(few), None, first.additional_forward_args)
+    outputs = values.outputs(as_tuple(first.inputs), few)
+    if outputs.dim() != 2 or outputs.shape[1] < 2:
         raise MetricInputError(
             "random_logit: expected outputs of shape (batch, classes) with two classes or "
-            f"more, got {tuple(getattr(outputs, 'shape', ()))}."
+            f"more, got {tuple(outputs.shape)}."
         )
     return outputs.shape[1]
 
