@@ -21,7 +21,7 @@ def generator_of(seed: Seed) -> torch.Generator:
     """A CPU generator: a given one, which moves on, or one that a GPU's draws the seed of."""
     if isinstance(seed, torch.Generator) and seed.device.type == "cpu":
         return seed
-    return torch.Generator("cpu").manual_seed(number_of(seed))
+    return torch.Generator("cpu").manual_seed(int(number_of(seed)))
 
 
 def number_of(seed: Seed) -> int:

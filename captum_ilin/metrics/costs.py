@@ -150,6 +150,11 @@ class Counted(nn.Module):
     def forward(self, *args: Any) -> Any:
         """The forward function's own output."""
         outputs = self.forward_func(*args)
+        if not isinstance(outputs, Tensor) or not outputs.dim():
+            raise MetricInputError(
+                f"forward_func returned a {type(outputs).__name__} without rows; expected a "
+                "tensor, (rows, …). Wrap it: lambda *inputs: model(*inputs)[0]."
+            )
         self.counts.forwards += len(outputs)
         if outputs.grad_fn is not None:
             outputs.grad_fn.register_prehook(partial(self._count_backward, len(outputs)))

@@ -235,6 +235,11 @@ def _mean_ranks(row: Tensor) -> Tensor:
 
 def _grown(mask: Tensor, radius: float) -> Tensor:
     """The mask with every place within ``radius`` pixels of it."""
+    if mask.dtype != torch.bool:
+        raise MetricInputError(
+            f"The mask has dtype {mask.dtype}; expected torch.bool, True where the evidence "
+            "lies."
+        )
     if mask.dim() < 3:
         raise MetricInputError(
             f"tolerance is {radius}, and the mask has shape {tuple(mask.shape)}; expected "

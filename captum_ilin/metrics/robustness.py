@@ -18,6 +18,7 @@ from captum_ilin.metrics.chance import drawing_from, number_of
 from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.features import as_tuple
 from captum_ilin.metrics.neighbours import Neighbours
+from captum_ilin.metrics.randomisation.examples import Examples
 from captum_ilin.metrics.scores import Direction, Scores
 
 if TYPE_CHECKING:
@@ -83,22 +84,22 @@ def max_sensitivity(
     """
     near = Neighbours(inputs, radius, n_samples, seed)
 
-    def explain(parts: tuple[Tensor, ...], **given: Any) -> tuple[Tensor, ...]:
-        chosen, extra = given.pop("target", None), given.pop("additional_forward_args", None)
+    examples = Examples(inputs, target, additional_forward_args, attribute_kwargs or {})
+
+    def explain(parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        rows = torch.arange(near.batch).repeat_interleave(len(parts[0]) // near.batch)
+        taken = examples.take(rows)
         found = attributions_of(
             method,
             forward_func,
             near.given(parts),
-            target=chosen,
-            additional_forward_args=extra,
-            attribute_kwargs=given,
+            target=taken.target,
+            additional_forward_args=taken.additional_forward_args,
+            attribute_kwargs=taken.attribute_kwargs,
         )
         return tuple(part.double() for part in found)
 
     at_once = min(max(batch_size // near.batch, 1), n_samples)
-    further = dict(attribute_kwargs or {}) | {"target": target}
-    if additional_forward_args is not None:
-        further["additional_forward_args"] = additional_forward_args
     with drawing_from(number_of(seed)):
         values = sensitivity_max(
             explain,
@@ -106,7 +107,6 @@ def max_sensitivity(
             _moved_by(near),
             n_perturb_samples=n_samples,
             max_examples_per_batch=at_once * near.batch,
-            **further,
         )
     reason = "the attributions at the input or near it are not finite"
     finite = torch.where(values.isfinite(), values, torch.nan)

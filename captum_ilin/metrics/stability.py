@@ -97,7 +97,7 @@ def relative_input_stability(
         return _relative_change(here[examples], flattened(parts))
 
     inputs_moved = around.near.map(change, batch_size)
-    reason = "the inputs are zero throughout, so they have no relative change"
+    reason = "the inputs are zero throughout or not finite, so they have no relative change"
     return around.scores("relative input stability", moved, inputs_moved, floor, reason)
 
 
@@ -154,7 +154,8 @@ def relative_output_stability(
     with drawing_from(number_of(seed)):
         moved = around.attributions_moved(method, attribute_kwargs)
     outputs_moved = (around.there - around.here).norm(dim=2)
-    return around.scores("relative output stability", moved, outputs_moved, floor, "")
+    reason = "an output is not finite"
+    return around.scores("relative output stability", moved, outputs_moved, floor, reason)
 
 
 class _Around:
@@ -213,7 +214,7 @@ class _Around:
             _reason(attributions, other, any_left, unmoved)
             for attributions, other, any_left in zip(
                 (moved.isnan() & self.same_class).any(1).tolist(),
-                by.isnan().any(1).tolist(),
+                (~by.isfinite() & self.same_class).any(1).tolist(),
                 self.same_class.any(1).tolist(),
                 strict=True,
             )

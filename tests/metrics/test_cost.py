@@ -140,3 +140,8 @@ def test_on_a_gpu_memory_is_the_devices(model: nn.Module) -> None:
     found = cost(Saliency, model.to(device), torch.ones(2, 6, device=device), target=0)
     assert found.peak_bytes is not None
     assert found.peak_bytes > 0
+
+
+def test_outputs_without_rows_are_told() -> None:
+    with pytest.raises(MetricInputError, match="forward_func returned a tuple without rows"):
+        cost(Saliency, lambda x: (x, x), torch.ones(2, 3), target=0)

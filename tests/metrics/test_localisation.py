@@ -407,3 +407,8 @@ def test_quantus_agrees() -> None:
             s_batch=mask.numpy(),
         )
         assert np.abs(np.asarray(theirs, float) - ours.values.numpy()).max() <= 1e-6
+
+
+def test_a_tolerance_asks_for_a_boolean_mask_too() -> None:
+    with pytest.raises(MetricInputError, match=r"dtype torch.float32; expected torch.bool"):
+        pointing_game(torch.rand(1, 8, 8), torch.rand(1, 8, 8), tolerance=2)

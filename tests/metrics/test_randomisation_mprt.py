@@ -317,6 +317,13 @@ def test_histogram_entropy_is_its_definition() -> None:
         assert found.item() == pytest.approx(-sum(p * math.log(p) for p in parts), abs=1e-14)
 
 
+@pytest.mark.parametrize("unit", [2.0**-52, 2.0**1023])
+def test_histograms_of_the_narrowest_and_the_widest_maps(unit: float) -> None:
+    map = torch.tensor([[1.0, 0.0, 0.0, -0.5]], dtype=torch.float64) * unit + 1
+    found = histogram_entropy(map).values.item()
+    assert found == pytest.approx(-(0.5 * math.log(0.5) + 0.5 * math.log(0.25)), abs=1e-15)
+
+
 def test_efficient_mprt_is_the_relative_rise_of_entropy() -> None:
     model, inputs = network().double(), torch.randn(3, SIZE).double()
     changed = copy.deepcopy(model)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, Saliency
+from captum.attr import FeatureAblation, InputXGradient, IntegratedGradients, Saliency
 from captum.metrics import sensitivity_max
 from torch import Tensor, nn
 
@@ -278,13 +278,38 @@ def test_zero_attributions_have_no_relative_change(
 def test_a_zero_input_has_no_relative_change(model: nn.Module) -> None:
     scores = relative_input_stability(Saliency, model, torch.zeros(1, 6).double(), target=0)
     assert scores.reasons == (
-        "the inputs are zero throughout, so they have no relative change",
+        "the inputs are zero throughout or not finite, so they have no relative change",
     )
 
 
 def test_attributions_that_are_not_finite_are_nan(model: nn.Module, inputs: Tensor) -> None:
     scores = max_sensitivity(lambda _: Map(torch.log), model, inputs - 9, target=0)
     assert scores.reasons[0] == "the attributions at the input or near it are not finite"
+
+
+@each_metric
+def test_a_mask_of_each_example_goes_with_it(
+    metric: Callable[..., Any], model: nn.Module, inputs: Tensor
+) -> None:
+    mask = torch.stack([torch.arange(6) // (1 + row) for row in range(5)])
+
+    def found(rows: slice) -> Tensor:
+        options: Any = {"target": 1, "attribute_kwargs": {"feature_mask": mask[rows]}}
+        values: Tensor = metric(FeatureAblation, model, inputs[rows], **options).values
+        return values
+
+    alone = torch.cat([found(slice(row, row + 1)) for row in range(5)])
+    torch.testing.assert_close(found(slice(None)), alone, rtol=1e-9, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_outputs_that_are_not_finite_are_nan_with_a_reason(value: float) -> None:
+    def broken(x: Tensor) -> Tensor:
+        return torch.stack([x.sum(1), torch.full((len(x),), value)], 1)
+
+    x = torch.rand(2, 6)
+    found = relative_output_stability(lambda _: Map(torch.ones_like), broken, x, target=0)
+    assert found.reasons == ("an output is not finite",) * 2
 
 
 @each_metric

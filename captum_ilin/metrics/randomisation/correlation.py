@@ -50,4 +50,5 @@ def _places(ordered: Tensor) -> Tensor:
 def pearson(first: Tensor, second: Tensor) -> Tensor:
     """(batch,) correlation of centred rows; NaN where one is zero throughout."""
     products = (first * second).sum(1)
-    return products / ((first * first).sum(1) * (second * second).sum(1)).sqrt()
+    found = products / ((first * first).sum(1) * (second * second).sum(1)).sqrt()
+    return found.clamp(-1, 1)

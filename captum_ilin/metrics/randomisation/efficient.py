@@ -123,9 +123,20 @@ def histogram_entropy(attributions: Inputs, *, bins: int = 100) -> Scores:
 
 
 def _entropy(row: Tensor, bins: int) -> float:
-    counts, _ = np.histogram(row.numpy(), bins)
+    counts = _counts(row, bins)
     parts = torch.from_numpy(counts[counts > 0] / counts.sum())
     return float(torch.special.entr(parts).sum())
+
+
+def _counts(row: Tensor, bins: int) -> Any:
+    """(bins,): how many values each bin holds."""
+    try:
+        return np.histogram(row.numpy(), bins)[0]
+    except ValueError:
+        # Values that differ by their last bits alone, or by more than the largest float: NumPy
+        # finds no edges between them, so they are brought to [0, 1] first.
+        shifted = row / 2 - row.min() / 2
+        return np.histogram((shifted / shifted.max()).numpy(), bins, (0.0, 1.0))[0]
 
 
 def _rise(before: Scores, after: Scores) -> Scores:
