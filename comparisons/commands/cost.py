@@ -45,7 +45,7 @@ def _cost(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return _mprt()
     from rich.console import Console
 
-    from comparisons.cost import NETWORKS, cost
+    from comparisons.timing.cost import NETWORKS, cost
 
     cost(
         options.out or new_folder("cost"),
@@ -62,7 +62,7 @@ def _cost(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 def _scaling(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from rich.console import Console
 
-    from comparisons.scaling import NETWORKS, scaling
+    from comparisons.timing.scaling import NETWORKS, scaling
 
     scaling(
         options.out or new_folder("scaling"),
@@ -77,7 +77,7 @@ def _scaling(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
 def _mprt() -> int:
     from rich.console import Console
 
-    from comparisons.mprt_benchmark import benchmark
+    from comparisons.timing.mprt_benchmark import benchmark
 
     benchmark(Console())
     return 0

@@ -24,10 +24,10 @@ def add(commands: Commands) -> None:
 def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from rich.console import Console
 
-    from comparisons.cost import NETWORKS
+    from comparisons.harness.registry import registered
+    from comparisons.harness.suitefile import load_suite, suite_names
     from comparisons.language.command import LANGUAGE_MODELS
-    from comparisons.registry import registered
-    from comparisons.suitefile import load_suite, suite_names
+    from comparisons.timing.cost import NETWORKS
 
     known, console = registered(), Console()
     _print(console, "Suites", {name: load_suite(name, known).about for name in suite_names()})

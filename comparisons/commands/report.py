@@ -44,7 +44,7 @@ def _compare(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
 
 
 def _expect_results(folder: Path, parser: argparse.ArgumentParser) -> None:
-    from comparisons.resultsfolder import FolderError, ResultsFolder
+    from comparisons.records.resultsfolder import FolderError, ResultsFolder
 
     try:
         ResultsFolder(folder).plan()

@@ -10,7 +10,7 @@ from comparisons.commands.names import known
 
 if TYPE_CHECKING:
     from comparisons.commands.names import Commands
-    from comparisons.registry import Registry
+    from comparisons.harness.registry import Registry
 
 __all__ = ["add"]
 
@@ -74,11 +74,11 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    from comparisons.registry import registered
-    from comparisons.resultsfolder import FolderError
-    from comparisons.running import run
-    from comparisons.shards import StoppedByFirstError
-    from comparisons.suitefile import SuiteError
+    from comparisons.harness.registry import registered
+    from comparisons.harness.running import run
+    from comparisons.harness.shards import StoppedByFirstError
+    from comparisons.harness.suitefile import SuiteError
+    from comparisons.records.resultsfolder import FolderError
 
     registry = registered()
     try:
@@ -108,7 +108,7 @@ def _expect_names(
     options: argparse.Namespace, registry: Registry, parser: argparse.ArgumentParser
 ) -> None:
     """Only what the suite holds can be chosen from it, and only a device that is there."""
-    from comparisons.suitefile import load_suite
+    from comparisons.harness.suitefile import load_suite
 
     suite = load_suite(options.suite, registry)
     held = f"of the suite {suite.name}"

@@ -15,7 +15,7 @@ from comparisons.language.terminal import print_text
 from comparisons.language.tokens import PromptError, check_not_blank
 from comparisons.models.language import minilm, smollm2
 from comparisons.models.network import hash_of
-from comparisons.provenance import provenance
+from comparisons.records.provenance import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable

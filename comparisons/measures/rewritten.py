@@ -25,7 +25,7 @@ from captum_ilin.metrics import (
     linearity,
 )
 from comparisons.measures.measure import Case, Measure, Value, values_of
-from comparisons.rewritings import Padded, Rolled, Split, rescaled, threshold_of
+from comparisons.measures.rewritings import Padded, Rolled, Split, rescaled, threshold_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from comparisons.records import Row
 from comparisons.report.columns import Column, method_order
-from comparisons.rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

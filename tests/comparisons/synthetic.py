@@ -9,8 +9,7 @@ import numpy as np
 
 from captum_ilin.metrics import Direction
 from comparisons.measures.measure import Measure
-from comparisons.records import Cell, cell_of
-from comparisons.rows import Row
+from comparisons.records import Cell, Row, cell_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

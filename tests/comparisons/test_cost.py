@@ -11,9 +11,9 @@ from rich.console import Console
 
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
-from comparisons import cost as costing
-from comparisons import pairs
 from comparisons.models.decoder import Decoder
+from comparisons.timing import cost as costing
+from comparisons.timing import pairs
 
 if TYPE_CHECKING:
     from pathlib import Path

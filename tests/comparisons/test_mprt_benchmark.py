@@ -10,7 +10,7 @@ from rich.console import Console
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 pytest.importorskip("quantus", reason="Quantus is not installed")
 
-from comparisons import mprt_benchmark
+from comparisons.timing import mprt_benchmark
 
 
 @pytest.mark.slow

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from comparisons.records import Writer, cell_of, read_records
-from comparisons.resultsfolder import FORMAT, FolderError, ResultsFolder
-from comparisons.rows import Row
+from comparisons.records import Row, Writer, cell_of, read_records
+from comparisons.records.resultsfolder import FORMAT, FolderError, ResultsFolder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from comparisons.rows import Row
+    from comparisons.records import Row
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from tests.comparisons import synthetic
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from comparisons.rows import Row
+    from comparisons.records import Row
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from comparisons.rewritings import Padded, Rolled, Split, rescaled, threshold_of
+from comparisons.measures.rewritings import Padded, Rolled, Split, rescaled, threshold_of
 from tests.fingerprint import untouched
 
 

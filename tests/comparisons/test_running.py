@@ -22,22 +22,22 @@ pytest.importorskip("rich", reason="the comparisons' extra is not installed")
 from rich.console import Console
 
 from comparisons.__main__ import main
-from comparisons.exits import Exit
-from comparisons.loading import load_networks
+from comparisons.harness.exits import Exit
+from comparisons.harness.loading import load_networks
+from comparisons.harness.running import run
+from comparisons.harness.suitefile import load_suite
 from comparisons.measures.measure import Measure
 from comparisons.methods.method import Method
 from comparisons.models.network import Model, Network
 from comparisons.packages import MissingPackageError
 from comparisons.records import Records, read_records
-from comparisons.resultsfolder import FolderError, ResultsFolder
-from comparisons.running import run
-from comparisons.suitefile import load_suite
+from comparisons.records.resultsfolder import FolderError, ResultsFolder
 from tests.comparisons.tiny import SUITE, network, registry, suite_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from comparisons.registry import Registry
+    from comparisons.harness.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 TINY = (sys.executable, "-m", "tests.comparisons.tiny")
@@ -316,7 +316,7 @@ def test_another_commit_goes_on_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran(tmp_path, examples=1)
-    monkeypatch.setattr("comparisons.provenance._git", lambda *arguments: "cafe")
+    monkeypatch.setattr("comparisons.records.provenance._git", lambda *arguments: "cafe")
     code, _, said = ran(tmp_path)
     assert code is Exit.FINE
     assert "Going on with commit cafe what commit " in said
@@ -381,7 +381,7 @@ def test_wrong_usage_says_what_is_right(
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
-    from comparisons.registry import registered
+    from comparisons.harness.registry import registered
 
     assert main(["list"]) == 0
     said = capsys.readouterr().out

@@ -11,9 +11,9 @@ from rich.console import Console
 
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
-from comparisons import scaling as scalings
 from comparisons.__main__ import main
 from comparisons.models.decoder import Decoder
+from comparisons.timing import scaling as scalings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("rich", reason="the comparisons' extra is not installed")
 
+from comparisons.harness.shards import Shard
 from comparisons.records import Records, read_records
-from comparisons.resultsfolder import ResultsFolder
-from comparisons.shards import Shard
+from comparisons.records.resultsfolder import ResultsFolder
 from tests.comparisons.tiny import suite_file
 
 ROOT = Path(__file__).parents[2]

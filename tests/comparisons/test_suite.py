@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("rich", reason="the comparisons' extra is not installed")
 
-from comparisons.registry import RegistryError, registered
-from comparisons.suitefile import SuiteError, load_suite, suite_names
+from comparisons.harness.registry import RegistryError, registered
+from comparisons.harness.suitefile import SuiteError, load_suite, suite_names
 from tests.comparisons.tiny import SUITE, registry, suite_file
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from captum.attr import InputXGradient, Saliency
 from torch import Tensor, nn
 
 from captum_ilin.metrics import Direction
+from comparisons.harness.registry import Registry
+from comparisons.harness.running import run
 from comparisons.measures.measure import Case, Measure, Value
 from comparisons.methods.method import Method
 from comparisons.models.network import Model, Network, hash_of
-from comparisons.registry import Registry
-from comparisons.running import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

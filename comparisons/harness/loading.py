@@ -13,9 +13,9 @@ from comparisons.models.network import Network, hash_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from comparisons.harness.registry import Registry
+    from comparisons.harness.suite import Suite
     from comparisons.models.network import Model
-    from comparisons.registry import Registry
-    from comparisons.suite import Suite
 
 __all__ = ["Loaded", "Networks", "Unavailable", "examples_of", "hashes_of", "load_networks"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from typing_extensions import Self
 
-    from comparisons.plan import Unit
+    from comparisons.harness.plan import Unit
 
 __all__ = ["Bar"]
 

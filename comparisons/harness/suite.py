@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from comparisons.digest import digest
+from comparisons.records.digest import digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

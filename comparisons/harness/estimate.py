@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from comparisons.loading import Unavailable
+from comparisons.harness.loading import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from comparisons.loading import Loaded, Networks
+    from comparisons.harness.loading import Loaded, Networks
+    from comparisons.harness.plan import Unit
+    from comparisons.harness.registry import Registry
+    from comparisons.harness.suite import MeasureChoice
     from comparisons.models.network import Network
-    from comparisons.plan import Unit
-    from comparisons.registry import Registry
-    from comparisons.suite import MeasureChoice
 
 __all__ = ["Pace", "pace_of", "paces_of", "seconds_of", "spoken"]
 

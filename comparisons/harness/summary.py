@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from comparisons.exits import Exit
+from comparisons.harness.exits import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from comparisons.plan import Unit
+    from comparisons.harness.plan import Unit
+    from comparisons.harness.suite import MeasureChoice, Suite
     from comparisons.records import Records
-    from comparisons.suite import MeasureChoice, Suite
 
 __all__ = ["print_summary"]
 

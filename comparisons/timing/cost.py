@@ -15,12 +15,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from captum_ilin.metrics import peak_bytes
-from comparisons.jsonlines import JsonLines
 from comparisons.methods import METHODS
 from comparisons.models.decoder import Decoder
 from comparisons.models.vision import torchvision_models
-from comparisons.pairs import REFERENCE, call_of, interleaved, quartiles, ratios, seconds
-from comparisons.provenance import provenance
+from comparisons.records.jsonlines import JsonLines
+from comparisons.records.provenance import provenance
+from comparisons.timing.pairs import REFERENCE, call_of, interleaved, quartiles, ratios, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
-from comparisons.estimate import paces_of, seconds_of, spoken
-from comparisons.exits import Exit
-from comparisons.loading import Unavailable, examples_of, hashes_of, load_networks
-from comparisons.measured import measured
-from comparisons.plan import cells, describe, pending, units
-from comparisons.progress import Bar
-from comparisons.provenance import provenance
+from comparisons.harness.estimate import paces_of, seconds_of, spoken
+from comparisons.harness.exits import Exit
+from comparisons.harness.loading import Unavailable, examples_of, hashes_of, load_networks
+from comparisons.harness.measured import measured
+from comparisons.harness.plan import cells, describe, pending, units
+from comparisons.harness.progress import Bar
+from comparisons.harness.registry import Registry, registered
+from comparisons.harness.shards import Shard, joined
+from comparisons.harness.suitefile import load_suite
+from comparisons.harness.summary import print_summary
 from comparisons.records import Records, Writer, read_records
-from comparisons.registry import Registry, registered
-from comparisons.resultsfolder import ResultsFolder
-from comparisons.shards import Shard, joined
-from comparisons.suitefile import load_suite
-from comparisons.summary import print_summary
+from comparisons.records.provenance import provenance
+from comparisons.records.resultsfolder import ResultsFolder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from comparisons.loading import Networks
-    from comparisons.plan import Unit
-    from comparisons.suite import MeasureChoice, Suite
+    from comparisons.harness.loading import Networks
+    from comparisons.harness.plan import Unit
+    from comparisons.harness.suite import MeasureChoice, Suite
 
 __all__ = ["run"]
 

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from comparisons.digest import seed_of
-from comparisons.loading import Unavailable
+from comparisons.harness.loading import Unavailable
+from comparisons.harness.plan import hash_of_method
 from comparisons.measures.measure import Case, Value
-from comparisons.plan import hash_of_method
-from comparisons.rows import Row
+from comparisons.records import Row
+from comparisons.records.digest import seed_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from comparisons.loading import Loaded
-    from comparisons.plan import Unit
-    from comparisons.registry import Registry
-    from comparisons.suite import MeasureChoice, Suite
+    from comparisons.harness.loading import Loaded
+    from comparisons.harness.plan import Unit
+    from comparisons.harness.registry import Registry
+    from comparisons.harness.suite import MeasureChoice, Suite
 
 __all__ = ["measured"]
 

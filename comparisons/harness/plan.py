@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from comparisons.digest import digest
 from comparisons.records import Cell
+from comparisons.records.digest import digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from comparisons.harness.registry import Registry
+    from comparisons.harness.suite import MeasureChoice, Suite
     from comparisons.methods.method import Method
-    from comparisons.registry import Registry
-    from comparisons.suite import MeasureChoice, Suite
 
-__all__ = ["Unit", "cells", "describe", "differences", "hash_of_method", "pending", "units"]
-
-UNCOMPARED = ("about", "known_failures")  # they change no record
+__all__ = ["Unit", "cells", "describe", "hash_of_method", "pending", "units"]
 
 
 class Unit(NamedTuple):
@@ -103,23 +101,3 @@ def _described(choice: MeasureChoice) -> dict[str, Any]:
         "models": None if choice.models is None else list(choice.models),
         "methods": None if choice.methods is None else list(choice.methods),
     }
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The keys in which two descriptions differ, each with both values."""
-    before, after = _flat(old), _flat(new)
-    return [
-        f"{key}: was {before.get(key, 'not there')}, is {after.get(key, 'not there')}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key, ...) != after.get(key, ...) and key not in UNCOMPARED
-    ]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found

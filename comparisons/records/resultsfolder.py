@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from comparisons.plan import differences
+from comparisons.records.differences import differences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

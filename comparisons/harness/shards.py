@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 import torch.distributed as dist
 
-from comparisons.digest import digest
+from comparisons.records.digest import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -5,13 +5,13 @@ See ``comparisons/examples/own_method.py``.
 
 from __future__ import annotations
 
+from comparisons.harness.registry import Registry, registered
+from comparisons.harness.running import run
 from comparisons.measures.measure import Case, Measure, Value
 from comparisons.methods.method import Method, Setting
 from comparisons.models.network import Model, Network, hash_of
 from comparisons.records import Records, read_records
-from comparisons.registry import Registry, registered
 from comparisons.report import compare, report
-from comparisons.running import run
 
 __all__ = [
     "Case",

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comparisons.digest import digest
-from comparisons.suite import MeasureChoice, ModelChoice, Suite
-from comparisons.suitetable import SuiteError, Table
+from comparisons.harness.suite import MeasureChoice, ModelChoice, Suite
+from comparisons.harness.suitetable import SuiteError, Table
+from comparisons.records.digest import digest
 
 if TYPE_CHECKING:
+    from comparisons.harness.registry import Registry
     from comparisons.measures.measure import Measure
-    from comparisons.registry import Registry
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,7 +22,7 @@ else:
 
 __all__ = ["SUITES", "SuiteError", "load_suite", "suite_names"]
 
-SUITES = Path(__file__).parent / "suites"
+SUITES = Path(__file__).parents[1] / "suites"
 EXAMPLES = 8
 KEYS = ("name", "about", "seed", "examples", "methods", "models", "measures", "known_failures")
 

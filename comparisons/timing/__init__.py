@@ -1,0 +1,1 @@
+"""What methods cost: paired timings and peak memory, their growth, and MPRT beside Quantus."""
