@@ -14,9 +14,11 @@ from torch import Tensor
 
 from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.certificate import Certificate, certify, require_exact
+from captum_ilin.checks import check_point
 from captum_ilin.derivatives import input_gradients
 from captum_ilin.location import Site
 from captum_ilin.modes import gradients_on
+from captum_ilin.replay import replay
 from captum_ilin.targets import select
 
 if TYPE_CHECKING:
@@ -63,6 +65,66 @@ class AffineMap:
     def outputs(self) -> Tensor:
         """F(x0), (batch, \\*out), without a graph."""
         return self.graph_outputs.detach()
+
+    @gradients_on()
+    def __call__(self, x: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """W x + b at another point: what the map says, for all outputs, without W.
+
+        It is the network's own value only at ``inputs`` and, for a piecewise linear network,
+        throughout their region.
+
+        Args:
+            x: shaped like ``inputs``, a tuple for a tuple. Row i is taken by row i's map.
+
+        Returns:
+            (batch, \\*out), b read from the ledger.
+
+        Raises:
+            PointError: x is not shaped like the inputs.
+
+        Cost: two backward passes and their derivatives, however many outputs.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> affine_map = linearize(torch.nn.ReLU(), torch.tensor([[1.0, -1.0]]))
+        >>> affine_map(torch.tensor([[-2.0, 5.0]]))
+        tensor([[-2.,  0.]])
+        """
+        points = check_point(x, self.leaves, "x")
+        outputs = self.graph_outputs
+        return self._row_products(outputs, points) + self._row_bias(outputs)
+
+    def replay(self, x: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """The frozen network run at another point, with the gates it has at ``inputs``.
+
+        Every slope, gate, selection and branch is the one recorded at ``inputs``; only the
+        values that flow are those of ``x``. It equals `__call__`, which comes from
+        derivatives instead: ``certificate(thorough=True)`` compares the two.
+
+        Args:
+            x: shaped like ``inputs``, a tuple for a tuple.
+
+        Returns:
+            (batch, \\*out).
+
+        Raises:
+            PointError: x is not shaped like the inputs.
+            ReplayError: the forward function calls other ops now than it did at ``inputs``.
+            NotOfferedError: a custom ``autograd.Function`` makes values that no op announces.
+
+        Cost: two forward passes: one at ``inputs``, to record, and one at x.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> affine_map = linearize(torch.nn.ReLU(), torch.tensor([[1.0, -1.0]]))
+        >>> affine_map.replay(torch.tensor([[-2.0, 5.0]]))
+        tensor([[-2.,  0.]])
+        """
+        points = check_point(x, self.leaves, "x")
+        with self.freezing.autocast.restored():
+            return replay(
+                self.forward_func, self.leaves, points, self.constants, self.freezing.rules
+            )
 
     @gradients_on()
     def weight(self, target: Any = None) -> Tensor | tuple[Tensor, ...]:
@@ -152,12 +214,17 @@ class AffineMap:
         return ledger
 
     @gradients_on()
-    def certificate(self) -> Certificate:
+    def certificate(self, *, thorough: bool = False) -> Certificate:
         """The measured exactness of this map: see `Certificate`.
 
-        Cost: one plain forward pass, three backward passes, and the ledger.
+        Args:
+            thorough (bool, optional): also replay the frozen network at a point far from
+                ``inputs`` and compare with W x + b. Default: False.
+
+        Cost: one plain forward pass, three backward passes, and the ledger; `thorough` adds
+        the cost of `replay` and of one call of the map.
         """
-        return certify(self)
+        return certify(self, thorough=thorough)
 
     @gradients_on()
     def check(self, tolerance: float | None = None) -> Certificate:
@@ -207,16 +274,20 @@ class AffineMap:
             ],
         )
 
-    def _row_products(self, output: Tensor) -> Tensor:
-        """<W, x0> of each row, whichever dimension of x0 is the batch, if any is."""
+    def _row_products(self, output: Tensor, points: tuple[Tensor, ...] | None = None) -> Tensor:
+        """<W, x> of each row, whichever dimension of x is the batch, if any is.
+
+        x is x0, unless other points are given.
+        """
+        points = tuple(leaf.detach() for leaf in self.leaves) if points is None else points
 
         def products(weighted: Tensor) -> list[Tensor]:
             weights = torch.autograd.grad(
                 weighted, self.leaves, create_graph=True, retain_graph=True, allow_unused=True
             )
             return [
-                weight * leaf.detach()
-                for weight, leaf in zip(weights, self.leaves, strict=True)
+                weight * point
+                for weight, point in zip(weights, points, strict=True)
                 if weight is not None
             ]
 

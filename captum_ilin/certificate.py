@@ -3,6 +3,7 @@
 value         G(x0) against F(x0), the plain network's own forward pass.
 affinity      the derivative of W with respect to x, which must vanish.
 completeness  F(x0) against <W, x0> + b, with b from the ledger.
+replay        the frozen network run at another point x against W x + b; when asked for.
 
 All outputs are tested at once, combined by one fixed random vector u.
 """
@@ -53,6 +54,8 @@ class Certificate:
             what the errors can be: float16 or bfloat16 where autocast or the model uses it,
             otherwise ``dtype``.
         unregistered: op name → count, for ops frozen at their tangent for want of a rule.
+        replay_error: largest |G(x) − (W x + b)| at a fixed random x, relative to the largest
+            of |G(x)|, |W x| and |b|; None unless the certificate was a thorough one.
 
     >>> import torch
     >>> from captum_ilin import linearize
@@ -69,11 +72,13 @@ class Certificate:
     dtype: torch.dtype
     precision: torch.dtype
     unregistered: Mapping[str, int]
+    replay_error: float | None = None
 
     @property
     def largest_error(self) -> float:
-        """The largest of the three errors."""
-        return max(self.value_error, self.affinity_error, self.completeness_error)
+        """The largest of the errors."""
+        three = (self.value_error, self.affinity_error, self.completeness_error)
+        return max(three if self.replay_error is None else (*three, self.replay_error))
 
 
 def tolerance_for(dtype: torch.dtype) -> float:
@@ -96,7 +101,7 @@ def _precision(dtype: torch.dtype, used: set[torch.dtype]) -> torch.dtype:
     return next((half for half in _HALVES if half in used), dtype)
 
 
-def certify(affine_map: AffineMap) -> Certificate:
+def certify(affine_map: AffineMap, *, thorough: bool = False) -> Certificate:
     """Measure ``affine_map``."""
     freezing = affine_map.freezing
     with freezing.autocast.restored():
@@ -115,6 +120,7 @@ def certify(affine_map: AffineMap) -> Certificate:
         dtype=plain.dtype,
         precision=_precision(plain.dtype, freezing.dtypes),
         unregistered=MappingProxyType(counts),
+        replay_error=_replay_error(affine_map) if thorough else None,
     )
 
 
@@ -130,6 +136,19 @@ def require_exact(affine_map: AffineMap, tolerance: float | None) -> Certificate
             f"{first_inexact_op(affine_map, limit)}"
         )
     return certificate
+
+
+def _replay_error(affine_map: AffineMap) -> float:
+    """At random numbers of the inputs' own size, far outside what the gates belong to."""
+    points = tuple(
+        fixed_random_like(leaf) * leaf.detach().abs().max() for leaf in affine_map.leaves
+    )
+    x = points if isinstance(affine_map.inputs, tuple) else points[0]
+    replayed = affine_map.replay(x)
+    moved = affine_map._row_products(affine_map.graph_outputs, points)
+    constant = affine_map._row_bias(affine_map.graph_outputs)
+    scale = torch.stack([replayed.abs().max(), moved.abs().max(), constant.abs().max()])
+    return _relative(replayed - (moved + constant), scale.max())
 
 
 def _affinity_error(affine_map: AffineMap, vector: Tensor) -> float:

@@ -18,6 +18,7 @@ from captum_ilin.errors import (
     NotOfferedError,
     OpaqueModuleError,
     OutputShapeError,
+    PointError,
 )
 from captum_ilin.sideeffects import modules_of
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_module",
     "check_not_opaque",
     "check_output",
+    "check_point",
     "check_single_device",
     "input_name",
     "takes_arguments",
@@ -155,6 +157,31 @@ def _check_input(value: Any, name: str, forward_func: Any) -> None:
             "dimension is the batch; pass at least one example."
         )
     check_finite(value, name)
+
+
+def check_point(point: Any, inputs: tuple[Tensor, ...], name: str) -> tuple[Tensor, ...]:
+    """A tensor, or a tuple of them, shaped like the inputs; as a tuple of their dtype."""
+    values = point if isinstance(point, tuple) else (point,)
+    wanted = [tuple(value.shape) for value in inputs]
+    if not all(isinstance(value, Tensor) for value in values):
+        raise PointError(
+            f"{name} is a {_kinds(values)}; expected {_shapes(wanted)}, as the inputs are."
+        )
+    shapes = [tuple(value.shape) for value in values]
+    if shapes != wanted:
+        raise PointError(
+            f"{name} has shape {_shapes(shapes)}; expected {_shapes(wanted)}, because a map "
+            "belongs to the rows that it was made at. Linearize at one example to follow that."
+        )
+    return tuple(value.detach().to(leaf) for value, leaf in zip(values, inputs, strict=True))
+
+
+def _shapes(shapes: list[tuple[int, ...]]) -> str:
+    return " and ".join(map(str, shapes))
+
+
+def _kinds(values: tuple[Any, ...]) -> str:
+    return " and ".join(type(value).__name__ for value in values)
 
 
 def _advice_on_type(value: Any) -> str:

@@ -31,7 +31,9 @@ __all__ = [
     "NotOfferedError",
     "OpaqueModuleError",
     "OutputShapeError",
+    "PointError",
     "RefusedOpError",
+    "ReplayError",
     "RuleTypeError",
     "TargetError",
     "TargetRangeError",
@@ -96,6 +98,14 @@ class NeuronSelectorError(IlinError, ValueError):
 
 class NeuronRangeError(NeuronSelectorError, IndexError):
     """The neuron selector names a unit that does not exist."""
+
+
+class PointError(IlinError, ValueError):
+    """Another point, or a direction, that does not have the shape of the inputs."""
+
+
+class ReplayError(IlinError, RuntimeError):
+    """At another point the forward function calls other ops than at the operating point."""
 
 
 class NonFiniteError(IlinError, ArithmeticError):

@@ -60,6 +60,7 @@ class Rule:
             affine in it, and runs as it is.
         plain: the out-of-place op with the same value.
         is_tangent: the rule's slope is the op's own Jacobian.
+        is_piecewise: the op runs as it is, and its own slope changes from piece to piece.
         reason: why the op is refused, or left without a rule.
 
     >>> import torch
@@ -76,6 +77,7 @@ class Rule:
     inplace: bool = False
     plain: Op | None = None
     is_tangent: bool = False
+    is_piecewise: bool = False
     mixes: bool = False
     is_elementwise: bool = False
     alone: Rule | None = None

@@ -181,13 +181,15 @@ class RuleTable(Mapping[Op, Rule]):
         inplace: tuple[Op, ...] = (),
         rank: int | None = None,
         is_elementwise: bool = False,
+        is_piecewise: bool = False,
     ) -> None:
         """Register ``ops`` to be run as they are, for one of the kinds that run the op."""
         for op in ops:
             rule = Rule(op, kind, op_name(op), rank, is_elementwise=is_elementwise)
-            self._add((op,), rule)
+            self._add((op,), replace(rule, is_piecewise=is_piecewise))
         for op in inplace:
-            self._add((op,), Rule(op, kind, op_name(op), rank, inplace=True))
+            rule = Rule(op, kind, op_name(op), rank, inplace=True, is_piecewise=is_piecewise)
+            self._add((op,), rule)
 
     def refuses(self, reason: str, *ops: Op) -> None:
         """Register ``ops`` to raise, with ``reason``, where an argument is active."""

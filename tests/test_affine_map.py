@@ -307,6 +307,7 @@ def test_certificate_is_frozen_and_has_its_fields(network: nn.Module, x: Tensor)
         "dtype",
         "precision",
         "unregistered",
+        "replay_error",
     ]
     with pytest.raises(dataclasses.FrozenInstanceError):
         certificate.rules = "others"

@@ -37,6 +37,7 @@ RULES.runs(
     *(torch.prelu, Tensor.prelu),
     inplace=(torch.relu_, Tensor.relu_, _nn.leaky_relu_),
     rank=1,
+    is_piecewise=True,
 )
 RULES.runs(
     Kind.LINEAR,
@@ -57,6 +58,7 @@ RULES.runs(
     *(torch.cummax, Tensor.cummax, torch.cummin, Tensor.cummin),
     *functions("functional", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
     *spellings("frexp"),
+    is_piecewise=True,
 )
 
 
