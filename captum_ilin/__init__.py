@@ -37,6 +37,7 @@ from captum_ilin.errors import (
     NotExactError,
     NotOfferedError,
     OpaqueModuleError,
+    OperandError,
     OutputShapeError,
     PointError,
     RefusedOpError,
@@ -53,6 +54,7 @@ from captum_ilin.holding import hold
 from captum_ilin.laws import check_affine_map, check_rule
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
+from captum_ilin.operator import Operator
 from captum_ilin.precision import in_double
 from captum_ilin.rule import Kind, Rule
 from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
@@ -89,6 +91,8 @@ __all__ = [
     "NotExactError",
     "NotOfferedError",
     "OpaqueModuleError",
+    "OperandError",
+    "Operator",
     "OutputShapeError",
     "PointError",
     "RefusedOpError",

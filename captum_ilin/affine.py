@@ -18,6 +18,7 @@ from captum_ilin.checks import check_point
 from captum_ilin.derivatives import input_gradients
 from captum_ilin.location import Site
 from captum_ilin.modes import gradients_on
+from captum_ilin.operator import Operator, operator_of
 from captum_ilin.replay import replay
 from captum_ilin.targets import select
 
@@ -151,6 +152,22 @@ class AffineMap:
         else:
             weights = self._stacked([self._gradients(output) for output in self._each_output()])
         return weights if isinstance(self.inputs, tuple) else weights[0]
+
+    def operator(self) -> Operator:
+        """W as an operator: ``W @ v``, ``u @ W`` and ``W.T``, without writing W out.
+
+        Cost: none. Keep it for several products ``W @ v``: the first records a backward pass.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> W = linearize(layer, torch.ones(1, 3)).operator()
+        >>> why_0_and_not_1 = torch.tensor([[1.0, -1.0]]) @ W
+        >>> torch.allclose(why_0_and_not_1[0], layer.weight[0] - layer.weight[1])
+        True
+        """
+        is_tuple = isinstance(self.inputs, tuple)
+        return operator_of(self.graph_outputs, self.leaves, is_tuple=is_tuple)
 
     @gradients_on()
     def bias(self, target: Any = None) -> Tensor:

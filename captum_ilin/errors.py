@@ -30,6 +30,7 @@ __all__ = [
     "NotExactError",
     "NotOfferedError",
     "OpaqueModuleError",
+    "OperandError",
     "OutputShapeError",
     "PointError",
     "RefusedOpError",
@@ -62,6 +63,10 @@ class ForwardFunctionError(IlinError, TypeError):
 
 class OpaqueModuleError(IlinError, TypeError):
     """A scripted or traced module hides its operations."""
+
+
+class OperandError(IlinError, ValueError):
+    """A vector does not have the shape of the map's inputs or outputs."""
 
 
 class OutputShapeError(IlinError, ValueError):

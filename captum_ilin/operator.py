@@ -1,0 +1,149 @@
+"""``Operator``: the weight W as a linear operator, applied without being written out.
+
+u W, what a combination u of outputs owes to each input feature, is one backward pass. It is
+linear in u, so W v, what a change v of the input does to each output, is its derivative with
+respect to u along v: the backward pass is recorded once, and passed through for each v.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.casting import NO_AUTOCAST
+from captum_ilin.errors import saying_what_has_no_derivative
+from captum_ilin.modes import gradients_on
+from captum_ilin.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Vector = tuple[Tensor, ...]
+
+__all__ = ["Operator", "operator_of"]
+
+
+@dataclass(frozen=True, repr=False)
+class Operator:
+    """W of an ``AffineMap``, for products. Made by ``AffineMap.operator``.
+
+    Vectors keep the shapes of inputs and outputs, batch included: ``v`` is shaped like the
+    inputs, (batch, \\*features), a tuple where these are; ``u`` like the outputs, (batch,
+    \\*out). Dimensions in front count vectors.
+
+    =============  ==================================================================
+    ``W @ v``      Σ_i W_oi v_i: what the change v of the input does to each output
+    ``u @ W``      Σ_o u_o W_oi: the row of W for the combination u of outputs
+    ``W.T``        the transpose: ``W.T @ u`` is ``u @ W``
+    =============  ==================================================================
+
+    The two agree: <u, W v> = <u W, v> to rounding.
+
+    Raises:
+        OperandError: an operand is not shaped like the inputs or the outputs.
+
+    Cost: ``u @ W`` is one backward pass. ``W @ v`` is the derivative of a recorded backward
+    pass: about a forward pass through matrix products, about a forward and a backward pass
+    through convolutions, and much more through grouped ones, because PyTorch also computes the
+    derivative for the kernel, group by group. The first also records: about as much memory
+    again as the map's graph, kept with the operator.
+
+    >>> import torch
+    >>> from captum_ilin import linearize
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU()).double()
+    >>> x = torch.randn(1, 3, dtype=torch.float64)
+    >>> affine_map = linearize(model, x)
+    >>> W = affine_map.operator()
+    >>> W
+    Operator(inputs (1, 3) -> outputs (1, 4))
+    >>> torch.allclose(W @ x + affine_map.bias(), model(x))
+    True
+    >>> u = torch.eye(4, dtype=torch.float64)[:, None]  # four vectors of shape (1, 4)
+    >>> torch.allclose((u @ W)[:, 0], affine_map.weight()[0])
+    True
+    """
+
+    domain: Space
+    codomain: Space
+    _apply: Callable[[Vector], Vector]
+    _apply_transposed: Callable[[Vector], Vector]
+
+    def __repr__(self) -> str:
+        return f"Operator({self.domain} -> {self.codomain})"
+
+    @property
+    def T(self) -> Operator:  # noqa: N802  # PyTorch's own name
+        """The transpose, from outputs to inputs."""
+        return Operator(self.codomain, self.domain, self._apply_transposed, self._apply)
+
+    @gradients_on()
+    def __matmul__(self, vectors: Any) -> Tensor | tuple[Tensor, ...]:
+        count, each = self.domain.split(vectors)
+        return self.codomain.join(count, [self._apply(vector) for vector in each])
+
+    def __rmatmul__(self, vectors: Any) -> Tensor | tuple[Tensor, ...]:
+        return self.T @ vectors
+
+
+def operator_of(outputs: Tensor, leaves: tuple[Tensor, ...], *, is_tuple: bool) -> Operator:
+    """The operator ∂outputs/∂leaves of a graph that is linear in the leaves."""
+    graph = _Graph(outputs, leaves)
+    return Operator(
+        Space("inputs", tuple(leaf.detach() for leaf in leaves), is_tuple),
+        Space("outputs", (outputs.detach(),)),
+        graph.forward_product,
+        graph.backward_product,
+    )
+
+
+@dataclass(frozen=True)
+class _Graph:
+    outputs: Tensor
+    leaves: tuple[Tensor, ...]
+
+    def backward_product(self, u: Vector) -> Vector:
+        """u W, each part shaped like its leaf."""
+        slopes = self._slopes(u[0], create_graph=False)
+        return tuple(
+            torch.zeros_like(leaf) if slope is None else slope
+            for slope, leaf in zip(slopes, self.leaves, strict=True)
+        )
+
+    def forward_product(self, v: Vector) -> Vector:
+        """W v, shaped like the outputs."""
+        weights, slopes = self._recorded
+        used = [(s, part) for s, part in zip(slopes, v, strict=True) if s is not None]
+        if not used:
+            return (torch.zeros_like(weights),)
+        with NO_AUTOCAST.restored(), saying_what_has_no_derivative():
+            return torch.autograd.grad(
+                [slope for slope, _ in used],
+                weights,
+                [part for _, part in used],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+
+    @cached_property
+    def _recorded(self) -> tuple[Tensor, list[Tensor | None]]:
+        """u, and u W as a function of it; None where it does not depend on u."""
+        weights = torch.zeros_like(self.outputs).requires_grad_()
+        slopes = self._slopes(weights, create_graph=True)
+        return weights, [s if s is not None and s.requires_grad else None for s in slopes]
+
+    def _slopes(self, u: Tensor, *, create_graph: bool) -> Sequence[Tensor | None]:
+        if not self.outputs.requires_grad:
+            return (None,) * len(self.leaves)
+        with NO_AUTOCAST.restored(), saying_what_has_no_derivative():
+            return torch.autograd.grad(
+                self.outputs,
+                self.leaves,
+                u,
+                retain_graph=True,
+                create_graph=create_graph,
+                allow_unused=True,
+            )
