@@ -61,6 +61,15 @@ def test_neither_the_rest_of_the_batch_nor_its_size_matters() -> None:
     assert torch.equal(whole.values[1:2], alone.values)
 
 
+def test_a_feature_that_matters_at_the_input_alone_is_no_dummy() -> None:
+    def switched(x: Tensor) -> Tensor:
+        return torch.where((x[:, 1:4] == X[0, 1:4]).all(1), x[:, 0], 0.0)
+
+    for seed in range(5):
+        found = dummy(switched, X[:1], torch.eye(5)[:1], draws=1, seed=seed)
+        assert found.values.tolist() == [0.0]
+
+
 def test_features_of_another_example_are_no_dummies() -> None:
     phi = torch.ones(2, 5)
     mask = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 2, 3, 4]])

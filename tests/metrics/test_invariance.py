@@ -118,6 +118,12 @@ def test_a_twin_with_another_function_is_refused() -> None:
         implementation_invariance(ILIN, network, relu_mlp(5, 8, 4), x, target=1)
 
 
+def test_a_twin_that_agrees_at_the_inputs_alone_is_refused() -> None:
+    ones = torch.ones(2, 3)
+    with pytest.raises(MetricInputError, match="or half-way from them to 0"):
+        implementation_invariance(Saliency, lambda x: x.sum(1), lambda x: (x**2).sum(1), ones)
+
+
 def test_gradients_do_not_depend_on_the_origin_and_contributions_do() -> None:
     network, x = relu_mlp(5, 16, 3), torch.randn(8, 5).double()
     shift = torch.randn(5).double()

@@ -101,6 +101,13 @@ def test_raw_parameters_keep_their_scale() -> None:
     assert torch.equal(raw.child.weight, child)
 
 
+def test_a_single_value_has_no_deviation_and_stays() -> None:
+    module = nn.Module()
+    module.register_parameter("scale", nn.Parameter(torch.tensor([2.0])))
+    redraw(module, 0)
+    assert module.scale.tolist() == [2.0]
+
+
 def test_an_attention_is_redrawn() -> None:
     attention = nn.MultiheadAttention(8, 2)
     before = attention.in_proj_weight.clone()

@@ -235,6 +235,15 @@ def test_a_map_that_does_not_move_counts_as_moved_by_the_floor(inputs: Tensor) -
     assert torch.allclose(found.values, (1e-3 / nearest.clamp(min=1e-3)).log())
 
 
+def test_outputs_that_do_not_move_count_as_moved_by_the_floor(inputs: Tensor) -> None:
+    found = relative_output_stability(
+        lambda _: Map(torch.clone), lambda x: torch.ones(len(x)), inputs, floor=1e-4
+    )
+    shifts = noise(0.02, 10, 0, 6)
+    farthest = ((shifts[None] / inputs[:, None]).norm(dim=2)).max(1).values
+    assert torch.allclose(found.values, (farthest / 1e-4).log())
+
+
 @each_stability
 def test_neighbours_of_another_class_are_left_out(metric: Callable[..., Any]) -> None:
     """The class turns at 0, where x is: about half of the neighbours remain."""
