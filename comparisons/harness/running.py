@@ -6,7 +6,7 @@ Interrupt it whenever you like: what is recorded stays, and the same run goes on
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -109,7 +109,7 @@ def run(
 
     Raises:
         SuiteError: the suite does not hold what is asked for.
-        FolderError: the folder holds something else.
+        FolderError: the folder holds something else, or another run is in it.
     """
     known = registry or registered()
     whole = load_suite(suite, known)
@@ -117,12 +117,12 @@ def run(
         models=models, methods=methods, measures=measures, examples=examples
     )
     folder = ResultsFolder(Path(out) if out else Path("results") / whole.name)
-    with joined(device) as shard, _threads(threads):
+    with joined(device) as shard, _threads(threads), ExitStack() as holding:
         speaking = (console or Console()) if shard.is_first else Console(quiet=True)
         networks = load_networks(part, known, device)
         planned = cells(part, units(part, examples_of(networks)))
         this = Run(part, known, networks, folder, shard, speaking, planned, retry_failed)
-        shard.first_does(lambda: _begin(this, whole, device, fresh=fresh))
+        shard.first_does(lambda: _begin(this, whole, device, holding, fresh=fresh))
         left = this.left(read_records(folder.path))
         shard.wait()  # nobody writes before all have read
         try:
@@ -144,13 +144,14 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _begin(this: Run, whole: Suite, device: str, *, fresh: bool) -> None:
+def _begin(this: Run, whole: Suite, device: str, holding: ExitStack, *, fresh: bool) -> None:
     """The first process alone: the folder, its plan and its provenance."""
     if fresh and (aside := this.folder.set_aside()) is not None:
         this.console.print(
             f"The earlier results are in {aside} now.", highlight=False, soft_wrap=True
         )
     this.folder.open(describe(whole, this.registry), hashes_of(this.networks))
+    holding.enter_context(this.folder.held())
     for (model, seed), network in this.networks.items():
         if isinstance(network, Unavailable):
             name = model if seed is None else f"{model} seed {seed}"

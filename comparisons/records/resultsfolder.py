@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from comparisons.records.differences import differences
+from comparisons.records.lock import held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["FORMAT", "FolderError", "ResultsFolder"]
@@ -104,16 +106,39 @@ class ResultsFolder:
                 f"{self._cure()}"
             )
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out until the block ends; reading stays free.
+
+        Raises:
+            FolderError: another run is in it.
+        """
+        with ExitStack() as holding:
+            try:
+                holding.enter_context(held(self.records_file(0)))
+            except BlockingIOError as error:
+                raise FolderError(
+                    f"{self.path} is in use: another run writes its records there, and two "
+                    "would measure the same. Wait until it has ended, or choose another "
+                    "folder with --out."
+                ) from error
+            yield
+
     def add_provenance(self, entry: dict[str, Any]) -> None:
         """Add the entry of a session."""
         _replace(self.path / "provenance.json", [*self.provenance(), entry])
 
     def set_aside(self) -> Path | None:
-        """Rename the folder, so that a new one can begin; where it went, if there was one."""
+        """Rename the folder, so that a new one can begin; where it went, if there was one.
+
+        Raises:
+            FolderError: another run is in it.
+        """
         if not self.path.exists():
             return None
         target = self._aside()
-        self.path.rename(target)
+        with self.held() if self.records_file(0).exists() else nullcontext():
+            self.path.rename(target)
         return target
 
     def _aside(self) -> Path:

@@ -322,6 +322,24 @@ def test_another_commit_goes_on_with_a_warning(
     assert "Going on with commit cafe what commit " in said
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_two_runs_at_once_need_two_folders(tmp_path: Path, fresh: bool) -> None:
+    _, before, _ = ran(tmp_path, examples=1)
+    with (
+        ResultsFolder(tmp_path / "out").held(),
+        pytest.raises(FolderError) as refused,
+    ):
+        ran(tmp_path, fresh=fresh)
+    assert str(refused.value) == (
+        f"{tmp_path / 'out'} is in use: another run writes its records there, and two would "
+        "measure the same. Wait until it has ended, or choose another folder with --out."
+    )
+    assert read_records(tmp_path / "out") == before
+    assert len(ResultsFolder(tmp_path / "out").provenance()) == 1
+    assert not (tmp_path / "out.1").exists()
+    assert ran(tmp_path, fresh=fresh)[0] is Exit.FINE  # let go
+
+
 def killed(folder: Path, wait: float, groups: int) -> None:
     """Kill a real process when it has recorded some groups."""
     process = subprocess.Popen(
@@ -333,6 +351,8 @@ def killed(folder: Path, wait: float, groups: int) -> None:
         while len(read_records(folder / "out").groups) < groups:
             assert process.poll() is None
             time.sleep(0.01)
+        with pytest.raises(FolderError, match="is in use: another run"):
+            ran(folder)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
