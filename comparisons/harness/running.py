@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
+from comparisons.harness.baselines import expect_baselines
 from comparisons.harness.estimate import paces_of, seconds_of, spoken
 from comparisons.harness.exits import Exit
 from comparisons.harness.loading import Unavailable, examples_of, hashes_of, load_networks
@@ -120,6 +121,7 @@ def run(
     with joined(device) as shard, _threads(threads), ExitStack() as holding:
         speaking = (console or Console()) if shard.is_first else Console(quiet=True)
         networks = load_networks(part, known, device)
+        expect_baselines(whole, networks)
         planned = cells(part, units(part, examples_of(networks)))
         this = Run(part, known, networks, folder, shard, speaking, planned, retry_failed)
         shard.first_does(lambda: _begin(this, whole, device, holding, fresh=fresh))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-__all__ = ["SuiteError", "Table"]
+__all__ = ["SuiteError", "Table", "hint"]
 
 KINDS = {
     str: "a text",
@@ -78,14 +78,23 @@ class Table:
         ]
 
     def like(self, key: str, default: Any) -> Any:
-        """A value of the kind of its default; lists come as tuples."""
+        """A value of the kind of its default; lists come as tuples, counts are 1 or more."""
         if isinstance(default, tuple | list):
-            return tuple(self.get(key, list, list(default)))
+            return self._each_like(key, default)
+        if type(default) is int:
+            return self.number(key, default, least=min(default, 1))
         if default is None:
             return self.values.get(key)
         if isinstance(default, float) and isinstance(self.values.get(key), int):
             return float(self.get(key, int))
         return self.get(key, type(default), default)
+
+    def _each_like(self, key: str, default: Sequence[Any]) -> tuple[Any, ...]:
+        found = self.get(key, list, list(default))
+        if not found:
+            self.refuse(key, "a list that is not empty", found)
+        parts = Table(self.path, self.where, {f"{key}[{n}]": v for n, v in enumerate(found)})
+        return tuple(parts.like(part, default[0]) for part in parts.values)
 
     def get(self, key: str, kind: type, default: Any = MISSING) -> Any:
         """The value of ``key``, of the given kind."""
@@ -102,7 +111,7 @@ class Table:
         for key in self.values:
             if key not in known:
                 raise SuiteError(
-                    f"{self.path}: {self._path(key)}: unknown key. {_hint(key, known, most=1)}"
+                    f"{self.path}: {self._path(key)}: unknown key. {hint(key, known, most=1)}"
                 )
 
     def expect_known(self, key: str, name: Any, known: Collection[str], what: str) -> None:
@@ -111,7 +120,7 @@ class Table:
             self.refuse(key, f"the name of a {what}", name)
         if name not in known:
             raise SuiteError(
-                f"{self.path}: {self._path(key)}: unknown {what} {name!r}. {_hint(name, known)}"
+                f"{self.path}: {self._path(key)}: unknown {what} {name!r}. {hint(name, known)}"
             )
 
     def expect_once(self, key: str, names: list[Any]) -> None:
@@ -128,7 +137,8 @@ class Table:
         return f"{self.where}.{key}" if self.where else key
 
 
-def _hint(name: str, known: Collection[str], *, most: int = 3) -> str:
+def hint(name: str, known: Collection[str], *, most: int = 3) -> str:
+    """The known names that are nearest, or all of them."""
     near = difflib.get_close_matches(name, list(known), n=most, cutoff=0.4)
     if near:
         return f"Did you mean {' or '.join(near)}?"

@@ -98,6 +98,10 @@ def _sensitivity_n(
     case: Case, *, sizes: Sequence[float], subsets: int, baseline: str, features: str
 ) -> list[Value]:
     """One value for each size, as quantity "curve", and their mean."""
+    if not all(0 < size < 1 for size in sizes):
+        raise ValueError(
+            f"sizes is {sizes}; expected shares of the features, above 0, below 1."
+        )
     mask = groups_of(case, features)
     count = case.inputs[0].numel() if mask is None else int(mask.max()) + 1
     at = partial(

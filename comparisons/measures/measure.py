@@ -134,7 +134,8 @@ class Measure:
             or cost.
         directions: which way each quantity is better ("" for an only one).
         run: (case, \\*\\*parameters) → values.
-        defaults: the parameters that a suite may set, with their defaults.
+        defaults: the parameters that a suite may set, with their defaults; whole numbers are
+            counts, 1 or more unless the default is less.
         undefined: (method, network) → why the metric is undefined there, or None.
         attributions: parameters → attributions computed for one example, beyond the shared
             one; for the estimate of a run's time.

@@ -25,7 +25,7 @@ from comparisons.__main__ import main
 from comparisons.harness.exits import Exit
 from comparisons.harness.loading import load_networks
 from comparisons.harness.running import run
-from comparisons.harness.suitefile import load_suite
+from comparisons.harness.suitefile import SuiteError, load_suite
 from comparisons.measures.measure import Measure
 from comparisons.methods.method import Method
 from comparisons.models.network import Model, Network
@@ -217,6 +217,25 @@ def test_an_undefined_metric_is_no_failure(tmp_path: Path) -> None:
     assert code is Exit.FINE
     rows = [row for row in records.rows if row.metric == "masked"]
     assert {(row.value, row.reason, row.failed) for row in rows} == {(None, "no mask", False)}
+
+
+def reads(case: Any, baseline: str) -> Any:
+    yield from ()
+
+
+def test_a_baseline_that_no_network_has_is_refused(tmp_path: Path) -> None:
+    known = registry().with_measure(
+        Measure("reads", "axiomatic", {}, reads, "?", defaults={"baseline": "zero"})
+    )
+    text = SUITE + '[[measures]]\nname = "reads"\nbaseline = "zeero"\n'
+    with pytest.raises(SuiteError) as refused:
+        ran(tmp_path, text, known)
+    assert str(refused.value) == (
+        "The suite tiny: reads baseline=zeero: unknown baseline 'zeero'. Did you mean zero or other?"
+    )
+    assert not (tmp_path / "out").exists()
+    known = known.with_model(Model("absent", unloadable))  # which may have one of that name
+    assert ran(tmp_path, text + '[[models]]\nname = "absent"\n', known)[0] is Exit.FAILED
 
 
 def unloadable(seed: int | None) -> Network:

@@ -24,7 +24,7 @@ def test_a_suite_gives_everything_with_its_defaults(tmp_path: Path) -> None:
     assert suite.methods == ("Saliency", "InputXGradient", "Noise")
     assert [(m.label, dict(m.parameters)) for m in suite.measures] == [
         ("total", {}),
-        ("draws count=3", {"count": 3}),
+        ("draws count=3", {"count": 3, "sizes": (0.5,)}),
     ]
     assert suite.known_failures == ()
 
@@ -98,6 +98,19 @@ WRONG = [
     ("models[0].sedes", "seeds", "sedes", "unknown key. Did you mean seeds?"),
     ("measures[0].name", '"total"', '"totl"', "unknown measure 'totl'. Did you mean total?"),
     ("measures[1].count", "count = 3", "count = 2.5", "expected a whole number, got 2.5."),
+    (
+        "measures[1].count",
+        "count = 3",
+        "count = 0",
+        "expected a whole number of at least 1, got 0.",
+    ),
+    (
+        "measures[1].sizes",
+        "count = 3",
+        "sizes = []",
+        "expected a list that is not empty, got [].",
+    ),
+    ("measures[1].sizes[1]", "count = 3", 'sizes = [1, "a"]', "expected a number, got 'a'."),
     ("measures[1].cuont", "count = 3", "cuont = 3", "unknown key. Did you mean count?"),
     (
         "measures[1].methods[0]",

@@ -87,7 +87,7 @@ def total(case: Case, wait: float) -> Iterator[Value]:
     yield Value(float(case.attributions.sum()))
 
 
-def draws(case: Case, count: int) -> Iterator[Value]:
+def draws(case: Case, count: int, sizes: tuple[float, ...]) -> Iterator[Value]:
     """Numbers of the global generator and of the case's own seed."""
     own = torch.Generator().manual_seed(case.seed)
     for number in range(count):
@@ -109,7 +109,7 @@ def registry(wait: float = 0.0) -> Registry:
             {"global": Direction.LOWER, "own": Direction.LOWER},
             draws,
             "random numbers",
-            defaults={"count": 2},
+            defaults={"count": 2, "sizes": (0.5,)},
         ),
     )
     return Registry(
