@@ -77,6 +77,12 @@ def test_generators_are_put_back_after_an_error() -> None:
     assert states() == before
 
 
+def test_a_seed_may_be_numpys() -> None:
+    seed: Any = np.int64(3)
+    drawn = torch.rand(2, generator=generator_of(seed))
+    assert torch.equal(drawn, torch.rand(2, generator=generator_of(3)))
+
+
 def test_a_given_generator_moves_on() -> None:
     generator = torch.Generator().manual_seed(0)
     assert generator_of(generator) is generator

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_ilin.metrics import MetricInputError, randomisable_layers, redraw
+from captum_ilin.metrics.randomisation.copied import Copied
 
 
 class Backwards(nn.Module):
@@ -106,6 +107,25 @@ def test_a_single_value_has_no_deviation_and_stays() -> None:
     module.register_parameter("scale", nn.Parameter(torch.tensor([2.0])))
     redraw(module, 0)
     assert module.scale.tolist() == [2.0]
+
+
+def test_a_network_is_redrawn_from_its_trained_values() -> None:
+    """Vectors keep their own mean and deviation: those they were trained to."""
+
+    class Gain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.rand(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.gain
+
+    copied = Copied(Gain(), torch.rand(2, 4))
+    drawn = []
+    for _ in range(2):
+        copied.randomise_all(copied.layers, [3])
+        drawn.append(copied.module.gain.tolist())
+    assert drawn[0] == drawn[1]
 
 
 def test_an_attention_is_redrawn() -> None:

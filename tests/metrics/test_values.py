@@ -154,3 +154,21 @@ def test_training_mode_is_told_and_leaves_no_trace(measure: Callable[[nn.Module]
 def test_evaluation_mode_is_not_warned_of() -> None:
     morf(training().eval(), X, X, target=1)
     morf(nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.0)), X, X, target=1)
+
+
+class Gradient:
+    """An explainer that asks autograd and nobody else."""
+
+    multiplies_by_inputs = False
+
+    def __init__(self, network: Callable[[Tensor], Tensor]) -> None:
+        self.network = network
+
+    def attribute(self, inputs: Tensor, *, target: int) -> Tensor:
+        (slope,) = torch.autograd.grad(self.network(inputs)[:, target].sum(), inputs)
+        return slope
+
+
+def test_methods_have_gradients_where_the_caller_has_none() -> None:
+    with torch.no_grad():
+        assert max_sensitivity(Gradient, nn.Linear(6, 3), X, target=1).values.tolist() == [0, 0]
