@@ -45,11 +45,13 @@ def measured(
     unit: Unit,
     choices: Sequence[MeasureChoice],
     network: Loaded,
+    heard: set[str],
 ) -> Iterator[list[Row]]:
     """A group of rows for each measure; an error makes a failed row.
 
     What is drawn follows from the suite's seed, the model, the example and the measure, not
-    from the method: methods are compared on the same draws.
+    from the method: methods are compared on the same draws. The warnings before a group are
+    in ``heard`` when it comes.
     """
     if isinstance(network, Unavailable):
         for choice in choices:
@@ -59,9 +61,12 @@ def measured(
     case = Case(
         network, registry.methods[unit.method], unit.example, _seed(suite, unit, "attributions")
     )
-    error = _attribution_error(case, registry, choices)
+    with _drawing(case.seed, heard):
+        error = _attribution_error(case, registry, choices)
     for choice in choices:
-        found = _values(case, registry, choice, _seed(suite, unit, choice.label), error)
+        seed = _seed(suite, unit, choice.label)
+        with _drawing(seed, heard):
+            found = _values(case, registry, choice, seed, error)
         yield _rows(suite, registry, unit, choice, network.dataset, case.target, found)
 
 
@@ -74,9 +79,8 @@ def _attribution_error(
 ) -> Failure | None:
     """Compute the attribution; not where no measure could use it."""
     try:
-        with _drawing(case.seed):
-            if any(_undefined(case, registry, choice) is None for choice in choices):
-                _ = case.attributions
+        if any(_undefined(case, registry, choice) is None for choice in choices):
+            _ = case.attributions
     except Exception as error:
         return Failure(_reason(error))
     return None
@@ -96,8 +100,7 @@ def _values(
         if error is not None:
             return error
         measure = registry.measures[choice.name]
-        with _drawing(seed):
-            found = list(measure.run(case.drawing(seed), **choice.parameters))
+        found = list(measure.run(case.drawing(seed), **choice.parameters))
     except Exception as raised:
         return Failure(_reason(raised))
     return found or [Value(math.nan, "the measure gave no value")]
@@ -109,8 +112,12 @@ def _undefined(case: Case, registry: Registry, choice: MeasureChoice) -> str | N
 
 def _reason(error: Exception) -> str:
     """One line, without the addresses in which two runs would differ."""
-    said = re.sub(r"0x[0-9a-f]+", "0x…", " ".join(str(error).split()))
-    return f"{type(error).__name__}: {said}"[:LONGEST]
+    return _told(type(error).__name__, error)
+
+
+def _told(kind: str, message: object) -> str:
+    said = re.sub(r"0x[0-9a-f]+", "0x…", " ".join(str(message).split()))
+    return f"{kind}: {said}"[:LONGEST]
 
 
 def _rows(
@@ -156,15 +163,15 @@ def _missing(value: Value) -> str:
 
 
 @contextmanager
-def _drawing(seed: int) -> Iterator[None]:
-    """Every global generator from a seed, and as it was after; warnings are left aside.
+def _drawing(seed: int, heard: set[str]) -> Iterator[None]:
+    """Every global generator from a seed, and as it was after; warnings are heard.
 
     From one of their own: what a method draws must not be what the measure perturbs with.
     """
     seed = seed_of(seed, "global generators")
     python, numpy = random.getstate(), np.random.get_state()
-    with warnings.catch_warnings(), torch.random.fork_rng():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as said, torch.random.fork_rng():
+        warnings.simplefilter("always")
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed)
@@ -173,3 +180,4 @@ def _drawing(seed: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
+            heard.update(_told(one.category.__name__, one.message) for one in said)

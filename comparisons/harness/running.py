@@ -29,6 +29,7 @@ from comparisons.harness.summary import print_summary
 from comparisons.records import Records, Writer, read_records
 from comparisons.records.provenance import provenance
 from comparisons.records.resultsfolder import ResultsFolder
+from comparisons.records.warned import Warned, append_warned
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -200,6 +201,7 @@ def _measure(
     deadline = time.monotonic() + 60 * (max_minutes if max_minutes is not None else 1e9)
     costs = _costs(this, left)
     own = this.shard.dealt(left)
+    warnings = this.folder.warnings_file(this.shard.rank)
     with (
         Writer(this.folder.records_file(this.shard.rank)) as writer,
         Bar(this.console, own, costs) as bar,
@@ -209,7 +211,12 @@ def _measure(
                 return
             bar.begin(unit)
             network = this.networks[unit.model, unit.model_seed]
-            for group in measured(this.suite, this.registry, unit, left[unit], network):
+            heard: set[str] = set()
+            known: set[str] = set()
+            choices = left[unit]
+            for group in measured(this.suite, this.registry, unit, choices, network, heard):
+                append_warned(warnings, [Warned(*unit, text) for text in sorted(heard - known)])
+                known |= heard
                 writer.append(group)
             writer.flush()
             bar.finish(unit)

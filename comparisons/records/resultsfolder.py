@@ -39,6 +39,10 @@ class ResultsFolder:
         """The file that a process writes to."""
         return self.path / f"records-{rank}.jsonl"
 
+    def warnings_file(self, rank: int) -> Path:
+        """The file of what methods warned of in a process."""
+        return self.path / f"warnings-{rank}.jsonl"
+
     def plan(self) -> dict[str, Any]:
         """``format``, ``suite`` and ``networks``, as the first session wrote them.
 

@@ -39,6 +39,7 @@ def page(
     statements: list[Statement],
     notes: list[str],
     provenance: Any,
+    warned: list[tuple[str, str, str, int]],
 ) -> str:
     """The whole page."""
     environment = Environment(
@@ -64,6 +65,7 @@ def page(
         compared=f"{len(found.pairs):,}",
         metrics=[_metric(metric) for metric in _metrics(frame)],
         methods=[_method(m) for m in sorted(frame["method"].unique(), key=method_order)],
+        warned=warned,
         facts=[] if provenance is None else list(_facts(provenance)),
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from comparisons.records.warned import read_warned
 from comparisons.report.aggregate import Analysis, analysed
 from comparisons.report.figures import figures
 from comparisons.report.frame import frame_of
@@ -57,6 +58,7 @@ def report(folder: Path, console: Console) -> int:
         statements=statements,
         notes=notes,
         provenance=provenance_of(folder),
+        warned=read_warned(folder),
     )
     _write_frames(into, frame, found)
     texts = {

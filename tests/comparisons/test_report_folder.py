@@ -21,6 +21,7 @@ from rich.console import Console
 from comparisons.measures import MEASURES
 from comparisons.models import MODELS
 from comparisons.models.network import Model, Network
+from comparisons.records.warned import Warned, append_warned
 from comparisons.report import compare, report, writing
 from comparisons.report.figures import grid
 from comparisons.report.figures.drawing import shown
@@ -144,6 +145,19 @@ def test_the_summary_follows_the_numbers(tmp_path: Path) -> None:
     text = (tmp_path / "b" / "report" / "summary.md").read_text()
     assert "digits_cnn: not the same." in text
     assert "InputXGradient (1.00)" in text.split("Does not hold")[1].split("\n")[0]
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_the_page_tells_what_methods_warned_of(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, _few())
+    assert report(folder, Console(quiet=True)) == 0
+    path = folder / "report" / "index.html"
+    assert "What methods warned of" not in path.read_text()
+    said = [Warned("digits_cnn", 0, "Mine", sample, "UserWarning: <x>") for sample in (0, 1)]
+    append_warned(folder / "warnings-0.jsonl", said)
+    assert report(folder, Console(quiet=True)) == 0
+    line = "<td>digits_cnn</td><td>Mine</td><td>UserWarning: &lt;x&gt;</td><td>2</td>"
+    assert line in path.read_text()
 
 
 def test_a_folder_without_rows_says_what_to_do(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -32,6 +33,7 @@ from comparisons.models.network import Model, Network
 from comparisons.packages import MissingPackageError
 from comparisons.records import Records, read_records
 from comparisons.records.resultsfolder import FolderError, ResultsFolder
+from comparisons.records.warned import read_warned
 from tests.comparisons.tiny import SUITE, network, registry, suite_file
 
 if TYPE_CHECKING:
@@ -219,6 +221,23 @@ def test_an_undefined_metric_is_no_failure(tmp_path: Path) -> None:
     assert {(row.value, row.reason, row.failed) for row in rows} == {(None, "no mask", False)}
 
 
+def warns() -> Any:
+    warnings.warn(f"hooks on {object()}", stacklevel=2)
+    return torch.ones(1, 6)
+
+
+def test_what_methods_warn_of_is_kept(tmp_path: Path) -> None:
+    known = registry().with_method(broken(warns))
+    ran(tmp_path, BROKEN, known, examples=2)
+    ran(tmp_path, BROKEN, known)
+    line = ("net", "Broken", "UserWarning: hooks on <object object at 0x…>", 6)
+    assert read_warned(tmp_path / "out") == [line]
+    file = tmp_path / "out" / "warnings-0.jsonl"
+    assert len(file.read_text().splitlines()) == 6  # once for an example, not for a measure
+    file.write_text(file.read_text() + file.read_text()[:150])  # cut off, and said again
+    assert read_warned(tmp_path / "out") == [line]
+
+
 def reads(case: Any, baseline: str) -> Any:
     yield from ()
 
@@ -231,7 +250,8 @@ def test_a_baseline_that_no_network_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SuiteError) as refused:
         ran(tmp_path, text, known)
     assert str(refused.value) == (
-        "The suite tiny: reads baseline=zeero: unknown baseline 'zeero'. Did you mean zero or other?"
+        "The suite tiny: reads baseline=zeero: unknown baseline 'zeero'. Did you mean zero or "
+        "other?"
     )
     assert not (tmp_path / "out").exists()
     known = known.with_model(Model("absent", unloadable))  # which may have one of that name
