@@ -14,7 +14,7 @@ Interpretation, arXiv 2310.16295.
 """
 
 from captum_ilin.activity import gate_rank, is_active
-from captum_ilin.affine import AffineMap
+from captum_ilin.affine import AffineMap, Difference
 from captum_ilin.attribution import ILIN, InstanceWiseLinearization
 from captum_ilin.attribution_layer import LayerILIN, LayerInstanceWiseLinearization
 from captum_ilin.attribution_neuron import NeuronILIN, NeuronInstanceWiseLinearization
@@ -40,6 +40,7 @@ from captum_ilin.errors import (
     OperandError,
     OutputShapeError,
     PointError,
+    RankError,
     RefusedOpError,
     ReplayError,
     RuleTypeError,
@@ -60,6 +61,7 @@ from captum_ilin.rule import Kind, Rule
 from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
 from captum_ilin.rules.primitives import product, secant
 from captum_ilin.ruletable import RuleTable
+from captum_ilin.singular import Singular
 from captum_ilin.tangent import tangent
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "TANGENT_RULES",
     "AffineMap",
     "Certificate",
+    "Difference",
     "DuplicateRuleError",
     "EmptyBatchError",
     "ForwardFunctionError",
@@ -95,11 +98,13 @@ __all__ = [
     "Operator",
     "OutputShapeError",
     "PointError",
+    "RankError",
     "RefusedOpError",
     "ReplayError",
     "Rule",
     "RuleTable",
     "RuleTypeError",
+    "Singular",
     "Site",
     "TargetError",
     "TargetRangeError",

@@ -7,7 +7,7 @@ that enter additively, b_t = Σ_s <∂G_t/∂y_s, c_s>; it is never F − <W, x>
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,7 +28,20 @@ if TYPE_CHECKING:
     from captum_ilin.freezing import Freezing
     from captum_ilin.ledger import Entry, Ledger
 
-__all__ = ["AffineMap"]
+__all__ = ["AffineMap", "Difference"]
+
+
+class Difference(NamedTuple):
+    """The map of the difference of two outputs, F_a(x) − F_b(x) = <weight, x> + bias.
+
+    >>> import torch
+    >>> from captum_ilin import linearize
+    >>> linearize(torch.nn.ReLU(), torch.ones(1, 2)).difference(0, 1)
+    Difference(weight=tensor([[ 1., -1.]]), bias=tensor([0.]))
+    """
+
+    weight: Tensor | tuple[Tensor, ...]
+    bias: Tensor
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,6 +181,33 @@ class AffineMap:
         """
         is_tuple = isinstance(self.inputs, tuple)
         return operator_of(self.graph_outputs, self.leaves, is_tuple=is_tuple)
+
+    @gradients_on()
+    def difference(self, a: Any, b: Any) -> Difference:
+        """Why output a and not b: the map of F_a − F_b, in one pass.
+
+        Args:
+            a, b: any of Captum's target forms.
+
+        Returns:
+            Difference: weight w_a − w_b, (batch, \\*features), a tuple for a tuple of inputs,
+            and bias b_a − b_b, (batch,).
+
+        Cost: that of one ``weight(target)`` and one ``bias(target)``.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> weight, bias = linearize(layer, torch.ones(1, 3)).difference(1, 0)
+        >>> torch.allclose(weight[0], layer.weight[1] - layer.weight[0])
+        True
+        >>> torch.allclose(bias[0], layer.bias[1] - layer.bias[0])
+        True
+        """
+        output = select(self.graph_outputs, a) - select(self.graph_outputs, b)
+        weights = self._gradients(output)
+        weight = weights if isinstance(self.inputs, tuple) else weights[0]
+        return Difference(weight, self._row_bias(output))
 
     @gradients_on()
     def bias(self, target: Any = None) -> Tensor:

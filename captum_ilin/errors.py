@@ -33,6 +33,7 @@ __all__ = [
     "OperandError",
     "OutputShapeError",
     "PointError",
+    "RankError",
     "RefusedOpError",
     "ReplayError",
     "RuleTypeError",
@@ -67,6 +68,10 @@ class OpaqueModuleError(IlinError, TypeError):
 
 class OperandError(IlinError, ValueError):
     """A vector does not have the shape of the map's inputs or outputs."""
+
+
+class RankError(IlinError, ValueError):
+    """A number of singular values that the map does not have."""
 
 
 class OutputShapeError(IlinError, ValueError):

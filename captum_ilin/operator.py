@@ -17,6 +17,7 @@ from torch import Tensor
 from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.errors import saying_what_has_no_derivative
 from captum_ilin.modes import gradients_on
+from captum_ilin.singular import Singular, singular
 from captum_ilin.space import Space
 
 if TYPE_CHECKING:
@@ -87,6 +88,37 @@ class Operator:
 
     def __rmatmul__(self, vectors: Any) -> Tensor | tuple[Tensor, ...]:
         return self.T @ vectors
+
+    def svd(self, k: int) -> Singular:
+        """The first k singular values of each example's W, and their vectors.
+
+        W v_i = s_i u_i: v_1 is the direction of the input, of norm 1, that moves the outputs
+        most. Each example's own block of W is taken, so an example's outputs must not depend
+        on other examples.
+
+        Args:
+            k: how many, from 1 to the smaller of the numbers of features and of outputs.
+
+        Returns:
+            Singular: U (k, batch, \\*out), S (k, batch), V (k, batch, \\*features).
+
+        Raises:
+            RankError: the map has no k singular values.
+            NotOfferedError: half precision, or examples that are not told apart.
+
+        Cost: k + 4 vectors for each step, a product each way, until |Wᵀu − s v| ≤ 1e3 units of
+        rounding of s_1; at most all outputs' vectors, which are kept. One step where k + 4
+        reaches the number of outputs.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU()).double()
+        >>> W = linearize(model, torch.randn(2, 8, dtype=torch.float64)).operator()
+        >>> U, S, V = W.svd(2)
+        >>> torch.allclose(W @ V, S[:, :, None] * U)
+        True
+        """
+        return singular(self, k)
 
 
 def operator_of(outputs: Tensor, leaves: tuple[Tensor, ...], *, is_tuple: bool) -> Operator:

@@ -1,0 +1,148 @@
+"""``Singular``: the directions of the input that move the outputs most, and how far.
+
+W v_i = s_i u_i with s_1 ≥ s_2 ≥ …, from products with W alone. A basis V of input directions
+grows by the block Wᵀ U_k until it holds the first k: the singular value decomposition of the
+narrow matrix W V then gives s, U and, turned by its right vectors, V; and W v_i = s_i u_i
+holds exactly, so that what is left of Wᵀ u_i − s_i v_i tells the error.
+
+Source: block Krylov iteration, Musco and Musco 2015, arXiv 1504.05477, algorithm 2, with the
+basis orthogonalised anew at each step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from captum_ilin.errors import NotOfferedError, RankError
+
+if TYPE_CHECKING:
+    from captum_ilin.operator import Operator
+    from captum_ilin.space import Space
+
+__all__ = ["Singular", "singular"]
+
+_MORE = 4  # vectors beyond k in a block: the first k converge faster
+
+
+class Singular(NamedTuple):
+    """The first k singular values of W, and their vectors.
+
+    Attributes:
+        U: (k, batch, \\*out), the directions of the outputs, of norm 1 in each example.
+        S: (k, batch), the largest first.
+        V: (k, batch, \\*features), the directions of the inputs, of norm 1 in each example;
+            a tuple for a tuple of inputs, of norm 1 together.
+
+    >>> import torch
+    >>> from captum_ilin import linearize
+    >>> W = linearize(lambda x: x * torch.tensor([1.0, 3.0]), torch.ones(1, 2)).operator()
+    >>> W.svd(1).S
+    tensor([[3.]])
+    """
+
+    U: Tensor
+    S: Tensor
+    V: Tensor | tuple[Tensor, ...]
+
+
+def singular(W: Operator, k: int) -> Singular:
+    """The first k singular values and vectors of each example's block of W."""
+    _check(W, k)
+    basis = _started(W, min(k + _MORE, _size(W.codomain)))
+    image = _matrix(W @ _vectors(basis, W.domain))
+    while True:
+        U, S, right = torch.linalg.svd(image, full_matrices=False)
+        U, S, V = U[..., :k], S[:, :k], basis @ right.mT[..., :k]
+        pulled = _matrix(_vectors(U, W.codomain) @ W)
+        if _error(pulled, S, V) <= _tolerance(S):
+            u, v = _vectors(U, W.codomain), _vectors(V, W.domain)
+            assert isinstance(u, Tensor)
+            return Singular(u, S.T.contiguous(), v)
+        added = _orthogonal(pulled, basis)
+        if not added.shape[-1]:
+            raise NotOfferedError(
+                "Singular values are those of each example's own map, but here an example's "
+                "outputs depend on other examples too. Explain one example at a time, or put "
+                "the model into evaluation mode."
+            )
+        basis = torch.cat([basis, added], -1)
+        image = torch.cat([image, _matrix(W @ _vectors(added, W.domain))], -1)
+
+
+def _check(W: Operator, k: int) -> None:
+    largest = min(_size(W.domain), _size(W.codomain))
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= largest:
+        raise RankError(
+            f"The number of singular values must be an int from 1 to {largest}, the smaller "
+            f"of an example's {_size(W.domain)} and {_size(W.codomain)} numbers on the two "
+            f"sides of {W!r}, but got {k!r}. Ask for fewer."
+        )
+    patterns = (*W.domain.patterns, *W.codomain.patterns)
+    if len({len(pattern) for pattern in patterns}) > 1:
+        raise NotOfferedError(
+            f"Singular values are those of each example's own map, but the first dimensions "
+            f"of {W!r} differ, so it does not tell which numbers belong to an example. Use "
+            "inputs whose first dimension is the batch."
+        )
+    if any(pattern.dtype in (torch.float16, torch.bfloat16) for pattern in patterns):
+        raise NotOfferedError(
+            f"PyTorch decomposes no matrices in half precision, which {W!r} is in. Convert "
+            "the model and its inputs to float32 or float64."
+        )
+
+
+def _started(W: Operator, block: int) -> Tensor:
+    """An orthonormal basis of the rows of W for random combinations of outputs.
+
+    A whole set of combinations gives all rows, so that the first step is the last.
+    """
+    pattern = W.codomain.patterns[0]
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(pattern), _size(W.codomain), block)
+    start = torch.randn(shape, generator=generator, dtype=torch.float64).to(pattern)
+    rows = _matrix(_vectors(torch.linalg.qr(start).Q, W.codomain) @ W)
+    return torch.linalg.qr(rows).Q
+
+
+def _orthogonal(vectors: Tensor, basis: Tensor) -> Tensor:
+    """Orthonormal vectors that ``vectors`` add to the basis, as many as there is room for."""
+    width = basis.shape[-1]
+    for _ in range(2):  # the second time for what rounding left of the basis
+        vectors = vectors - basis @ (basis.mT @ vectors)
+    return torch.linalg.qr(torch.cat([basis, vectors], -1)).Q[..., width:]
+
+
+def _error(pulled: Tensor, S: Tensor, V: Tensor) -> float:
+    """The largest |Wᵀ u − s v|, relative to the largest s of the same example."""
+    left = (pulled - V * S[:, None]).norm(dim=1).amax(1)
+    return float((left / S[:, 0].where(S[:, 0] > 0, 1.0)).max())
+
+
+def _tolerance(S: Tensor) -> float:
+    """Some thousand units of rounding: what sums over a network's layers lose."""
+    return 1e3 * torch.finfo(S.dtype).eps
+
+
+def _size(space: Space) -> int:
+    return sum(pattern[0].numel() for pattern in space.patterns)
+
+
+def _matrix(vectors: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """(batch, numbers, count) of vectors with their count in front."""
+    parts = vectors if isinstance(vectors, tuple) else (vectors,)
+    return torch.cat([part.flatten(2) for part in parts], 2).permute(1, 2, 0)
+
+
+def _vectors(matrix: Tensor, space: Space) -> Tensor | tuple[Tensor, ...]:
+    """The vectors of the space that are the columns of each example's ``matrix``."""
+    sizes = [pattern[0].numel() for pattern in space.patterns]
+    parts = tuple(
+        part.reshape(-1, *pattern.shape).to(pattern)
+        for part, pattern in zip(
+            matrix.permute(2, 0, 1).split(sizes, 2), space.patterns, strict=True
+        )
+    )
+    return parts if space.is_tuple else parts[0]
