@@ -42,6 +42,7 @@ from captum_ilin.errors import (
     PointError,
     RankError,
     RefusedOpError,
+    RegionError,
     ReplayError,
     RuleTypeError,
     TargetError,
@@ -57,6 +58,7 @@ from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
 from captum_ilin.operator import Operator
 from captum_ilin.precision import in_double
+from captum_ilin.region import Region, RegionExit, RegionMargin
 from captum_ilin.rule import Kind, Rule
 from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
 from captum_ilin.rules.primitives import product, secant
@@ -100,6 +102,10 @@ __all__ = [
     "PointError",
     "RankError",
     "RefusedOpError",
+    "Region",
+    "RegionError",
+    "RegionExit",
+    "RegionMargin",
     "ReplayError",
     "Rule",
     "RuleTable",

@@ -13,17 +13,18 @@ import torch
 from torch import Tensor
 
 from captum_ilin.casting import NO_AUTOCAST
-from captum_ilin.certificate import Certificate, certify, require_exact
+from captum_ilin.certificate import Certificate, certify, require_exact, row_maxima
 from captum_ilin.checks import check_point
-from captum_ilin.derivatives import input_gradients
+from captum_ilin.derivatives import input_gradients, plain_forward
 from captum_ilin.location import Site
 from captum_ilin.modes import gradients_on
 from captum_ilin.operator import Operator, operator_of
+from captum_ilin.region import Region, check_direction, region_of
 from captum_ilin.replay import replay
 from captum_ilin.targets import select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from captum_ilin.freezing import Freezing
     from captum_ilin.ledger import Entry, Ledger
@@ -139,6 +140,62 @@ class AffineMap:
             return replay(
                 self.forward_func, self.leaves, points, self.constants, self.freezing.rules
             )
+
+    def region(self) -> Region:
+        """Where the network is this map: see `Region`. For piecewise linear networks.
+
+        Raises:
+            RegionError: an op on the way is not piecewise affine; the message names it.
+
+        Cost: one forward pass.
+        """
+        return region_of(self)
+
+    @gradients_on()
+    def validity(
+        self, direction: Tensor | tuple[Tensor, ...], steps: Sequence[float]
+    ) -> Tensor:
+        """How far off the map is at x0 + s d: measured, for any network.
+
+        For smooth networks, which have no region. It says nothing of the points between the
+        steps.
+
+        Args:
+            direction: d, shaped like ``inputs``, a tuple for a tuple. Not zero.
+            steps: the multiples s of d to measure at.
+
+        Returns:
+            (steps, batch): the largest |F(x0 + s d) − (W (x0 + s d) + b)| of each row,
+            relative to its largest |F(x0)|.
+
+        Raises:
+            PointError: the direction is zero, or not shaped like the inputs.
+
+        Cost: one forward pass for each step, and that of two calls of the map.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> affine_map = linearize(torch.exp, torch.zeros(1, 1))
+        >>> affine_map.validity(torch.ones(1, 1), steps=[0.0, 0.1, 1.0])
+        tensor([[0.0000],
+                [0.0052],
+                [0.7183]])
+        """
+        moves = check_direction(direction, self.leaves)
+        outputs = self.graph_outputs
+        at_home = self._row_products(outputs) + self._row_bias(outputs)
+        slope = self._row_products(outputs, moves)
+        scale = row_maxima(self.outputs)
+        errors = []
+        for step in steps:
+            points = tuple(
+                leaf.detach() + step * move
+                for leaf, move in zip(self.leaves, moves, strict=True)
+            )
+            with self.freezing.autocast.restored():
+                plain = plain_forward(self.forward_func, points, self.constants).detach()
+            errors.append(row_maxima(plain - (at_home + step * slope)) / scale)
+        return torch.stack(errors)
 
     @gradients_on()
     def weight(self, target: Any = None) -> Tensor | tuple[Tensor, ...]:

@@ -33,6 +33,7 @@ __all__ = [
     "Certificate",
     "certify",
     "require_exact",
+    "row_maxima",
     "row_sums",
     "tolerance_for",
 ]
@@ -209,3 +210,8 @@ def _relative(error: Tensor, scale: Tensor) -> float:
 def row_sums(tensor: Tensor) -> Tensor:
     """(batch, \\*any) → (batch,); a tensor (batch,) stays as it is."""
     return tensor.unsqueeze(-1).flatten(1).sum(1)
+
+
+def row_maxima(tensor: Tensor) -> Tensor:
+    """(batch, \\*any) → (batch,): the largest magnitude of each row."""
+    return tensor.abs().unsqueeze(-1).flatten(1).amax(1)

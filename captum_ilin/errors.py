@@ -35,6 +35,7 @@ __all__ = [
     "PointError",
     "RankError",
     "RefusedOpError",
+    "RegionError",
     "ReplayError",
     "RuleTypeError",
     "TargetError",
@@ -112,6 +113,10 @@ class NeuronRangeError(NeuronSelectorError, IndexError):
 
 class PointError(IlinError, ValueError):
     """Another point, or a direction, that does not have the shape of the inputs."""
+
+
+class RegionError(IlinError, ValueError):
+    """The network is not piecewise linear, or its region is bounded by too many units."""
 
 
 class ReplayError(IlinError, RuntimeError):

@@ -77,7 +77,9 @@ def _piecewise_write(op: Op, op_: Op, input: Tensor, *args: Any, **kwargs: Any) 
     return op_(input, *args, **kwargs)
 
 
-@RULES.freezes(*spellings("abs", "absolute"), inplace=writings("abs", "absolute"))
+@RULES.freezes(
+    *spellings("abs", "absolute"), inplace=writings("abs", "absolute"), is_tangent=True
+)
 def abs(input: Tensor) -> Tensor:
     """sign(z0) · z; of a complex z the tangent of its modulus, which has no intercept."""
     if input.is_complex():
