@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from comparisons.models.network import Network, hash_of
+from comparisons.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,8 +70,8 @@ def _expect_logits(network: Network) -> None:
     targets = network.targets
     if len(targets) != len(network.inputs):
         raise NetworkError(
-            f"{network.name}: expected a target for each of its {len(network.inputs)} "
-            f"examples, got {len(targets)}."
+            f"{network.name}: expected a target for each of its "
+            f"{counted(len(network.inputs), 'example')}, got {len(targets)}."
         )
     if not 0 <= int(targets.min()) <= int(targets.max()) < outputs.shape[1]:
         raise NetworkError(

@@ -26,6 +26,7 @@ from comparisons.harness.registry import Registry, registered
 from comparisons.harness.shards import Shard, joined
 from comparisons.harness.suitefile import load_suite
 from comparisons.harness.summary import print_summary
+from comparisons.plural import counted
 from comparisons.records import Records, Writer, read_records
 from comparisons.records.provenance import provenance
 from comparisons.records.resultsfolder import ResultsFolder
@@ -229,8 +230,8 @@ def _costs(this: Run, left: dict[Unit, list[MeasureChoice]]) -> dict[Unit, float
     total = sum(len(choices) for choices in this.planned.values())
     waiting = sum(len(choices) for choices in left.values())
     this.console.print(
-        f"Suite {this.suite.name}: {total} cells (an example under a method, and a measure of "
-        f"it), {total - waiting} of them finished before.",
+        f"Suite {this.suite.name}: {counted(total, 'cell')} (an example under a "
+        f"method, and a measure of it), {total - waiting} of them finished before.",
         highlight=False,
         soft_wrap=True,
     )
@@ -242,7 +243,8 @@ def _costs(this: Run, left: dict[Unit, list[MeasureChoice]]) -> dict[Unit, float
     shared = f" in {size} processes" if size > 1 else ""
     took = spoken([sum(costs.values()) / size])
     this.console.print(
-        f"{waiting} cells to run{shared}; expected time about {took}.", highlight=False
+        f"{counted(waiting, 'cell')} to run{shared}; expected time about {took}.",
+        highlight=False,
     )
     return costs
 
@@ -250,7 +252,8 @@ def _costs(this: Run, left: dict[Unit, list[MeasureChoice]]) -> dict[Unit, float
 def _interrupted(this: Run) -> Exit:
     waiting = sum(len(c) for c in this.left(read_records(this.folder.path)).values())
     this.console.print(
-        f"Interrupted; {waiting} cells are left. The same command goes on from here.",
+        f"Interrupted; {counted(waiting, 'cell is left', 'cells are left')}. The same command "
+        "goes on from here.",
         highlight=False,
         soft_wrap=True,
     )

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from comparisons.harness.exits import Exit
+from comparisons.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +50,9 @@ def print_summary(
             "--retry-failed runs failed cells again.", highlight=False, soft_wrap=True
         )
     console.print(
-        f"{len(asked) - left} of {len(asked)} cells are recorded in {folder}"
-        + (f"; {left} are left, the same command goes on." if left else "."),
+        f"{len(asked) - left:,} of {counted(len(asked), 'cell is', 'cells are')} recorded in "
+        f"{folder}"
+        + (f"; {counted(left, 'is', 'are')} left, the same command goes on." if left else "."),
         highlight=False,
         soft_wrap=True,
     )
@@ -66,8 +68,8 @@ def _print_failures(
     method, model = pair
     expected = ", as the suite knows" if known else ""
     different = len(set(reasons)) - 1
-    more = f" (and {different} other errors)" if different else ""
-    cells = "1 cell" if len(reasons) == 1 else f"{len(reasons)} cells"
+    more = f" (and {counted(different, 'other error')})" if different else ""
+    cells = counted(len(reasons), "cell")
     console.print(
         f"{method} on {model}: {cells} failed{expected}: {reasons[0]}{more}",
         markup=False,

@@ -12,6 +12,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
+from comparisons.plural import counted
 from comparisons.records.rows import Row
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ class Records:
         if not self.corrupt + self.broken:
             return None
         return (
-            f"Left out {self.corrupt} corrupt or half-written lines and {self.broken} groups "
-            "that are not whole, as a killed run leaves them; their cells count as not run."
+            f"Left out {counted(self.corrupt, 'corrupt or half-written line')} and "
+            f"{counted(self.broken, 'group that is not whole', 'groups that are not whole')}, "
+            "as a killed run leaves them; their cells count as not run."
         )
 
 

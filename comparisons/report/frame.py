@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from comparisons.plural import counted
 from comparisons.records import Row
 from comparisons.report.columns import Column, method_order
 
@@ -145,5 +146,5 @@ def _missing(part: pd.DataFrame) -> Missing:
     found = Counter(lacking["reason"].fillna("no reason given").map(str))
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     reasons = [reason if len(found) == 1 else f"{reason} ({n}×)" for reason, n in ordered[:3]]
-    more = [f"and {len(ordered) - 3} more reasons"] if len(ordered) > 3 else []
+    more = [f"and {counted(len(ordered) - 3, 'more reason')}"] if len(ordered) > 3 else []
     return Missing(len(lacking), int(lacking["failed"].sum()), "; ".join(reasons + more))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from comparisons.plural import counted
 from comparisons.report.columns import FAMILIES, Column, method_order
 from comparisons.report.number import numbers
 from comparisons.report.overall import ALL_MODELS
@@ -219,9 +220,8 @@ def _verdict(line: dict[Hashable, object]) -> str:
     return f"{said} {low} … {high}"
 
 
-def _sample(counts: tuple[object, ...], *, ranks: bool) -> str:
+def _sample(counts: tuple[Any, ...], *, ranks: bool) -> str:
     n, seeds, examples = counts
     if ranks:
-        return f"{n} model{'' if n == 1 else 's'}"
-    plural = "" if seeds == 1 else "s"
-    return f"n = {n} ({seeds} model seed{plural}, {examples} examples)"
+        return counted(n, "model")
+    return f"n = {n} ({counted(seeds, 'model seed')}, {counted(examples, 'example')})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from comparisons.plural import counted
 from comparisons.report.aggregate import INTERVAL, LEVEL
 from comparisons.report.coincidence import coincidences
 from comparisons.report.columns import Column, method_order
@@ -55,22 +56,18 @@ def _compared(frame: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     methods = sorted(frame["method"].unique(), key=method_order)
     controls = [m for m in methods if method_order(m)[0]]
     lines = [
-        f"{_count(len(methods) - len(controls), 'method')} and "
-        f"{_count(len(controls), 'control')} in {_count(frame['metric'].nunique(), 'metric')}: "
-        f"{len(frame):,} rows."
+        f"{counted(len(methods) - len(controls), 'method')} and "
+        f"{counted(len(controls), 'control')} in "
+        f"{counted(frame['metric'].nunique(), 'metric')}: {counted(len(frame), 'row')}."
     ]
     for model, part in frame.groupby("model"):
         seeds = max(1, part["model_seed"].nunique())
         data = ", ".join(sorted(set(part["dataset"]) - {""}))
         lines.append(
-            f"{model}{f' on {data}' if data else ''}: {_count(seeds, 'model seed')}, "
-            f"{_count(part['sample'].nunique(), 'example')}."
+            f"{model}{f' on {data}' if data else ''}: {counted(seeds, 'model seed')}, "
+            f"{counted(part['sample'].nunique(), 'example')}."
         )
     return lines
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _sums(table: pd.DataFrame) -> list[str]:
@@ -108,14 +105,10 @@ def _of(table: pd.DataFrame, column: Column) -> pd.DataFrame:
 def _coincidence(frame: pd.DataFrame) -> list[str]:
     """W ∘ x is the gradient times the input on piecewise linear networks; is it here?"""
     return [
-        f"{one.model}: {'the same' if one.same else 'not the same'}. Of {one.rows:,} rows that "
-        f"both have (completeness and cost aside) the greatest relative difference is "
-        f"{number(one.greatest)}{'' if one.same else f', in {one.where}'}."
-        + (
-            " There, being exact adds b to the sum, and changes no attribution."
-            if one.same
-            else ""
-        )
+        f"{one.model}: {'the same' if one.same else 'not the same'}. Of "
+        f"{counted(one.rows, 'row')} that both have (completeness and cost aside) the greatest "
+        f"relative difference is {number(one.greatest)}{'' if one.same else f', in {one.where}'}."
+        + (EXACT if one.same else "")
         for one in coincidences(frame, OURS, "InputXGradient")
     ]
 
@@ -132,14 +125,16 @@ def _standing(table: pd.DataFrame) -> list[str]:
         alone = int(ours["best"].astype(bool).sum())
         tied = int(ours["tied"].astype(bool).sum()) - alone
         lines.append(
-            f"{model}: of {len(ours)} columns with a direction {OURS} has the best value in "
-            f"{alone}, is tied with the best in {tied} and is behind it in "
+            f"{model}: of {counted(len(ours), 'column')} with a direction {OURS} has the best "
+            f"value in {alone}, is tied with the best in {tied} and is behind it in "
             f"{len(ours) - alone - tied}."
         )
         said = [text for text in behind if text]
         lines += [f"{model}, behind: {text}" for text in said[:MOST]]
         if len(said) > MOST:
-            lines.append(f"{model}: and {len(said) - MOST} more columns; see the tables.")
+            lines.append(
+                f"{model}: and {counted(len(said) - MOST, 'more column')}; see the tables."
+            )
     return lines
 
 
@@ -202,14 +197,17 @@ def _missing(frame: pd.DataFrame) -> list[str]:
     lacking = frame[frame["value"].isna() & ~frame["failed"]]
     if lacking.empty:
         return []
-    lines = [f"{len(lacking):,} of {len(frame):,} rows have no value, each with its reason:"]
+    lines = [
+        f"Without a value, each with its reason: {len(lacking):,} of "
+        f"{counted(len(frame), 'row')}."
+    ]
     found = lacking.assign(reason=_nameless(lacking))
     found = found.groupby(["metric", "reason"])["method"].agg(["size", "unique"])
     ordered = found.sort_values("size", ascending=False, kind="stable")
     for (metric, reason), line in ordered.head(MOST).iterrows():
         methods = sorted(line["unique"], key=method_order)
         who = ", ".join(methods) if len(methods) <= 4 else f"{len(methods)} methods"
-        lines.append(f"{metric}, {line['size']:,} rows of {who}: {reason}")
+        lines.append(f"{metric}, {counted(line['size'], 'row')} of {who}: {reason}")
     return lines
 
 
@@ -231,21 +229,22 @@ def _limits(table: pd.DataFrame, found: Analysis) -> list[str]:
         )
     elif held["seeds"].max() < 5:
         lines.append(
-            f"{held['seeds'].max()} model seeds: the intervals allow for so few, and are wide; "
-            "with two or three they are still rough."
+            f"{counted(held['seeds'].max(), 'model seed')}: the intervals allow for so "
+            "few, and are wide; with two or three they are still rough."
         )
     if (held["tie_rule"] == INTERVAL).any():
         pairs = int(held["examples"].max())
         lines.append(
-            f"At most {pairs} examples: after Holm the signed-rank test could tell nothing "
-            "apart in some tables, whatever the values. There ties go by uncorrected intervals "
-            "of paired differences, which call more different than there is."
+            f"At most {counted(pairs, 'example')}: after Holm the signed-rank test could "
+            "tell nothing apart in some tables, whatever the values. There ties go by "
+            "uncorrected intervals of paired differences, which call more different than there is."
         )
     spread = len(found.pairs)
     told = int((found.pairs["p_holm"] < LEVEL).sum())
     if spread:
         lines.append(
-            f"Of {spread:,} paired comparisons {told:,} differ after Holm's correction."
+            f"{told:,} of {counted(spread, 'paired comparison')} told apart after Holm's "
+            "correction."
         )
     lines += [
         "Exact is not readable: a map that adds up to the output may still look like noise.",

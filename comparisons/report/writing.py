@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from comparisons.plural import counted
 from comparisons.records.warned import read_warned
 from comparisons.report.aggregate import Analysis, analysed
 from comparisons.report.figures import figures
@@ -73,7 +74,9 @@ def report(folder: Path, console: Console) -> int:
     for path in sorted(path for path in into.iterdir() if path.is_file()):
         console.print(f"  {path}", highlight=False, soft_wrap=True)
     console.print(
-        f"  {into / 'figures'}: {len(drawn)} figures", highlight=False, soft_wrap=True
+        f"  {into / 'figures'}: {counted(len(drawn), 'figure')}",
+        highlight=False,
+        soft_wrap=True,
     )
     return 0
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 from captum_ilin.metrics import Direction
+from comparisons.plural import counted
 from comparisons.statistics.signedrank import RESOLUTION
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ def _ranks(values: Table, direction: Direction) -> Table:
 
 def _no_test(methods: int, blocks: int, ranks: Table) -> str | None:
     if methods < 3:
-        return f"{methods} methods; Friedman's test needs three"
+        return f"{counted(methods, 'method')}; Friedman's test needs three"
     if blocks < 2:
-        return f"{blocks} examples have every method; Friedman's test needs two"
+        have = counted(blocks, "example has", "examples have")
+        return f"{have} every method; Friedman's test needs two"
     return "every method has the same rank" if float(np.ptp(ranks)) == 0.0 else None
 
 

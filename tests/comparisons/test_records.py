@@ -68,7 +68,7 @@ def test_corrupt_lines_and_broken_groups_are_counted(tmp_path: Path) -> None:
     assert records.rows == [*group(0), *group(2)]
     assert (records.corrupt, records.broken) == (4, 1)  # and the second group's last line
     assert records.warning == (
-        "Left out 4 corrupt or half-written lines and 1 groups that are not whole, as a killed "
+        "Left out 4 corrupt or half-written lines and 1 group that is not whole, as a killed "
         "run leaves them; their cells count as not run."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -158,6 +159,16 @@ def test_the_page_tells_what_methods_warned_of(tmp_path: Path) -> None:
     assert report(folder, Console(quiet=True)) == 0
     line = "<td>digits_cnn</td><td>Mine</td><td>UserWarning: &lt;x&gt;</td><td>2</td>"
     assert line in path.read_text()
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_one_of_a_thing_is_no_plural(tmp_path: Path) -> None:
+    found = synthetic.rows(("digits_cnn",), seeds=1, examples=1)
+    rows = [row for row in found if (row.metric, row.method) == ("gini", "ILIN")]
+    _, said = _said(lambda console: report(_folder(tmp_path, rows), console))
+    texts = [path.read_text() for path in (tmp_path / "report").glob("*.[mht]*")]
+    several = r"\b1 (?:model )?(?:rows|examples|seeds|methods|metrics|models|figures)\b"
+    assert not [found for text in (said, *texts) for found in re.findall(several, text)]
 
 
 def test_a_folder_without_rows_says_what_to_do(tmp_path: Path) -> None:
