@@ -46,7 +46,9 @@ def add(commands: Commands) -> None:
     run.add_argument("--out", type=Path, help="folder (default: results/<suite>)")
     _add_selection(run)
     run.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    run.add_argument("--threads", type=_positive, help="PyTorch's threads (default: its own)")
+    run.add_argument(
+        "--threads", type=_positive, default=1, help="PyTorch's threads (default: 1)"
+    )
     run.add_argument("--max-minutes", type=float, metavar="M", help="begin nothing after them")
     run.add_argument("--retry-failed", action="store_true", help="run failed cells again")
     run.add_argument(

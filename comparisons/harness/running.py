@@ -84,7 +84,7 @@ def run(
     measures: Collection[str] | None = None,
     examples: int | None = None,
     device: str = "cpu",
-    threads: int | None = None,
+    threads: int = 1,
     max_minutes: float | None = None,
     retry_failed: bool = False,
     fresh: bool = False,
@@ -100,7 +100,8 @@ def run(
         models, methods, measures: only these of the suite.
         examples: of each model, in place of the suite's number.
         device: "cpu" or "cuda".
-        threads: PyTorch's, while it runs.
+        threads: PyTorch's, while it runs. One by default: sums then round alike on every
+            machine, and small networks are no faster with more.
         max_minutes: no new unit is begun after them.
         retry_failed: whether cells that failed are run again.
         fresh: whether a folder that is there is renamed and a new one begun.
@@ -138,11 +139,10 @@ def run(
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     try:
-        if count is not None:
-            torch.set_num_threads(count)
+        torch.set_num_threads(count)
         yield
     finally:
         torch.set_num_threads(before)

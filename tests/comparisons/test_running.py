@@ -415,8 +415,8 @@ def test_a_killed_run_goes_on_to_the_same_records(whole: Records, tmp_path: Path
     ("arguments", "message"),
     [
         (
-            ["run", "--models", "digit_cnn"],
-            "unknown model of the suite quick 'digit_cnn'. Did you mean digits_cnn",
+            ["run", "--models", "fashon_cnn"],
+            "unknown model of the suite quick 'fashon_cnn'. Did you mean fashion_cnn",
         ),
         (
             ["run", "--methods", "DeepLift"],
