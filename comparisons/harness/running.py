@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,62 +14,29 @@ import torch
 from rich.console import Console
 
 from comparisons.harness.baselines import expect_baselines
+from comparisons.harness.beginning import Run, begin
 from comparisons.harness.estimate import paces_of, seconds_of, spoken
 from comparisons.harness.exits import Exit
-from comparisons.harness.loading import Unavailable, examples_of, hashes_of, load_networks
+from comparisons.harness.loading import examples_of, load_networks
 from comparisons.harness.measured import measured
-from comparisons.harness.plan import cells, describe, pending, units
+from comparisons.harness.plan import cells, units
 from comparisons.harness.progress import Bar
 from comparisons.harness.registry import Registry, registered
-from comparisons.harness.shards import Shard, joined
+from comparisons.harness.shards import joined
 from comparisons.harness.suitefile import load_suite
 from comparisons.harness.summary import print_summary
 from comparisons.plural import counted
-from comparisons.records import Records, Writer, read_records
-from comparisons.records.provenance import provenance
+from comparisons.records import Writer, read_records
 from comparisons.records.resultsfolder import ResultsFolder
 from comparisons.records.warned import Warned, append_warned
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
-    from comparisons.harness.loading import Networks
     from comparisons.harness.plan import Unit
-    from comparisons.harness.suite import MeasureChoice, Suite
+    from comparisons.harness.suite import MeasureChoice
 
 __all__ = ["run"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run is made of.
-
-    Attributes:
-        suite: the part of it that was asked for.
-        registry: what its names mean.
-        networks: loaded.
-        folder: where the records go.
-        shard: this process among others.
-        console: what it speaks to; silent in all processes but the first.
-        planned: the measures of each unit.
-        retry_failed: whether failed cells count as not run.
-    """
-
-    suite: Suite
-    registry: Registry
-    networks: Networks
-    folder: ResultsFolder
-    shard: Shard
-    console: Console
-    planned: Mapping[Unit, list[MeasureChoice]]
-    retry_failed: bool
-
-    def left(self, records: Records) -> dict[Unit, list[MeasureChoice]]:
-        """The cells that are still to be run."""
-        finished = set(records.groups)
-        return pending(
-            self.planned, finished - set(records.failed) if self.retry_failed else finished
-        )
 
 
 def run(
@@ -127,7 +92,7 @@ def run(
         expect_baselines(whole, networks)
         planned = cells(part, units(part, examples_of(networks)))
         this = Run(part, known, networks, folder, shard, speaking, planned, retry_failed)
-        shard.first_does(lambda: _begin(this, whole, device, holding, fresh=fresh))
+        shard.first_does(lambda: begin(this, whole, device, holding, fresh=fresh))
         left = this.left(read_records(folder.path))
         shard.wait()  # nobody writes before all have read
         try:
@@ -148,53 +113,6 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _begin(this: Run, whole: Suite, device: str, holding: ExitStack, *, fresh: bool) -> None:
-    """The first process alone: the folder, its plan and its provenance."""
-    if fresh and (aside := this.folder.set_aside()) is not None:
-        this.console.print(
-            f"The earlier results are in {aside} now.", highlight=False, soft_wrap=True
-        )
-    this.folder.open(describe(whole, this.registry), hashes_of(this.networks))
-    holding.enter_context(this.folder.held())
-    for (model, seed), network in this.networks.items():
-        if isinstance(network, Unavailable):
-            name = model if seed is None else f"{model} seed {seed}"
-            this.console.print(
-                f"[bold]{name}[/] cannot be loaded, its cells fail: ",
-                end="",
-                highlight=False,
-                soft_wrap=True,
-            )
-            this.console.print(network.reason, markup=False, highlight=False, soft_wrap=True)
-    if this.left(read_records(this.folder.path)):
-        _add_provenance(this, device)
-
-
-def _add_provenance(this: Run, device: str) -> None:
-    entry = provenance(
-        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        suite=this.suite.name,
-        dtype="float32",
-        device=torch.cuda.get_device_name() if device == "cuda" else device,
-        world_size=this.shard.world_size,
-        networks=hashes_of(this.networks),
-        descriptions={
-            model: network.description
-            for (model, _), network in this.networks.items()
-            if not isinstance(network, Unavailable)
-        },
-    )
-    earlier = [session["commit"] for session in this.folder.provenance()]
-    if earlier and earlier[-1] != entry["commit"]:
-        this.console.print(
-            f"[yellow]Going on with commit {entry['commit']} what commit {earlier[-1]} began: "
-            "the code may differ. --fresh begins anew.[/]",
-            highlight=False,
-            soft_wrap=True,
-        )
-    this.folder.add_provenance(entry)
-
-
 def _measure(
     this: Run, left: dict[Unit, list[MeasureChoice]], max_minutes: float | None
 ) -> None:
@@ -202,7 +120,6 @@ def _measure(
     deadline = time.monotonic() + 60 * (max_minutes if max_minutes is not None else 1e9)
     costs = _costs(this, left)
     own = this.shard.dealt(left)
-    warnings = this.folder.warnings_file(this.shard.rank)
     with (
         Writer(this.folder.records_file(this.shard.rank)) as writer,
         Bar(this.console, own, costs) as bar,
@@ -211,16 +128,21 @@ def _measure(
             if time.monotonic() >= deadline:
                 return
             bar.begin(unit)
-            network = this.networks[unit.model, unit.model_seed]
-            heard: set[str] = set()
-            known: set[str] = set()
-            choices = left[unit]
-            for group in measured(this.suite, this.registry, unit, choices, network, heard):
-                append_warned(warnings, [Warned(*unit, text) for text in sorted(heard - known)])
-                known |= heard
-                writer.append(group)
-            writer.flush()
+            _record(this, unit, left[unit], writer)
             bar.finish(unit)
+
+
+def _record(this: Run, unit: Unit, choices: list[MeasureChoice], writer: Writer) -> None:
+    """A unit's rows and, once each, the warnings that come before them."""
+    network = this.networks[unit.model, unit.model_seed]
+    warnings = this.folder.warnings_file(this.shard.rank)
+    heard: set[str] = set()
+    written: set[str] = set()
+    for group in measured(this.suite, this.registry, unit, choices, network, heard):
+        append_warned(warnings, [Warned(*unit, text) for text in sorted(heard - written)])
+        written |= heard
+        writer.append(group)
+    writer.flush()
 
 
 def _costs(this: Run, left: dict[Unit, list[MeasureChoice]]) -> dict[Unit, float]:
@@ -229,11 +151,9 @@ def _costs(this: Run, left: dict[Unit, list[MeasureChoice]]) -> dict[Unit, float
         return {}
     total = sum(len(choices) for choices in this.planned.values())
     waiting = sum(len(choices) for choices in left.values())
-    this.console.print(
+    this.say(
         f"Suite {this.suite.name}: {counted(total, 'cell')} (an example under a "
-        f"method, and a measure of it), {total - waiting} of them finished before.",
-        highlight=False,
-        soft_wrap=True,
+        f"method, and a measure of it), {total - waiting} of them finished before."
     )
     if not left:
         return {}
@@ -242,20 +162,15 @@ def _costs(this: Run, left: dict[Unit, list[MeasureChoice]]) -> dict[Unit, float
     size = this.shard.world_size
     shared = f" in {size} processes" if size > 1 else ""
     took = spoken([sum(costs.values()) / size])
-    this.console.print(
-        f"{counted(waiting, 'cell')} to run{shared}; expected time about {took}.",
-        highlight=False,
-    )
+    this.say(f"{counted(waiting, 'cell')} to run{shared}; expected time about {took}.")
     return costs
 
 
 def _interrupted(this: Run) -> Exit:
     waiting = sum(len(c) for c in this.left(read_records(this.folder.path)).values())
-    this.console.print(
+    this.say(
         f"Interrupted; {counted(waiting, 'cell is left', 'cells are left')}. The same command "
-        "goes on from here.",
-        highlight=False,
-        soft_wrap=True,
+        "goes on from here."
     )
     return Exit.INTERRUPTED
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from comparisons.report.layout import Table
+
 __all__ = ["report"]
 
 
@@ -62,22 +64,9 @@ def report(folder: Path, console: Console) -> int:
         warned=read_warned(folder),
     )
     _write_frames(into, frame, found)
-    texts = {
-        "table.md": markdown(tables),
-        "table.tex": latex(tables),
-        "summary.md": _plain(statements),
-        "index.html": whole,
-    }
-    for name, text in texts.items():
-        (into / name).write_text(text, encoding="utf-8")
+    _write_texts(into, tables, statements, whole)
     show(tables, statements, console)
-    for path in sorted(path for path in into.iterdir() if path.is_file()):
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
-    console.print(
-        f"  {into / 'figures'}: {counted(len(drawn), 'figure')}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    _list_files(into, len(drawn), console)
     return 0
 
 
@@ -99,8 +88,31 @@ def _write_frames(into: Path, frame: pd.DataFrame, found: Analysis) -> None:
     pd.DataFrame(lines, columns=names).to_csv(into / "ranks.csv", index=False)
 
 
+def _write_texts(
+    into: Path, tables: list[Table], statements: list[Statement], whole: str
+) -> None:
+    texts = {
+        "table.md": markdown(tables),
+        "table.tex": latex(tables),
+        "summary.md": _plain(statements),
+        "index.html": whole,
+    }
+    for name, text in texts.items():
+        (into / name).write_text(text, encoding="utf-8")
+
+
 def _plain(statements: list[Statement]) -> str:
     return "\n".join(
         f"## {statement.heading}\n\n" + "".join(f"- {line}\n" for line in statement.lines)
         for statement in statements
+    )
+
+
+def _list_files(into: Path, figures: int, console: Console) -> None:
+    for path in sorted(path for path in into.iterdir() if path.is_file()):
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+    console.print(
+        f"  {into / 'figures'}: {counted(figures, 'figure')}",
+        highlight=False,
+        soft_wrap=True,
     )
