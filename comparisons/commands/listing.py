@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from comparisons.commands.names import Commands
+    from comparisons.measures.measure import Measure
 
 __all__ = ["add"]
 
@@ -35,7 +37,7 @@ def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         console, "Models", {name: _seeds(model.seeds) for name, model in known.models.items()}
     )
     _print(console, "Methods", {name: method.about for name, method in known.methods.items()})
-    _print(console, "Measures", {name: each.formula for name, each in known.measures.items()})
+    _print(console, "Measures", {name: _said(each) for name, each in known.measures.items()})
     _print(console, "Models of cost", dict.fromkeys(NETWORKS, ""))
     _print(console, "Models of language", dict.fromkeys(LANGUAGE_MODELS, ""))
     return 0
@@ -44,6 +46,15 @@ def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 def _seeds(seeds: tuple[int | None, ...]) -> str:
     trained = [str(seed) for seed in seeds if seed is not None]
     return f"training seeds {', '.join(trained)}" if trained else "published weights"
+
+
+def _said(measure: Measure) -> str:
+    """The definition and, as a suite would set them, the parameters with their defaults."""
+    given = [
+        f"{key}={json.dumps(value, separators=(',', ':'))}"
+        for key, value in measure.defaults.items()
+    ]
+    return f"{measure.formula}\n{', '.join(given)}".rstrip()
 
 
 def _print(console: Console, title: str, lines: Mapping[str, str]) -> None:

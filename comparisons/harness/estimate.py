@@ -1,9 +1,9 @@
 """How long a run takes: passes counted, and timed on each network here.
 
-A unit of m measures takes p (f + b)(1 + Σ attributions) + f' Σ forwards + 5 ms · m, where f and b
-are the times of one example forward and backward, f' that of a row among many, and p the passes
-of an attribution (as rows among many, where there are several). A machine does other things
-besides: this tells minutes from hours and no more.
+A unit of m measures takes p (f + b)(1 + Σ attributions) + f' Σ forwards + 5 ms · m, where f
+and b are the times of one example forward and backward, f' that of a row among many, and p the
+passes of an attribution (as rows among many, where there are several). A machine does other
+things besides: this tells minutes from hours and no more.
 """
 
 from __future__ import annotations

@@ -447,6 +447,9 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     known = registered()
     names = (*known.models, *known.methods, *known.measures, "quick", "decoder", "smollm2")
     assert all(name in said for name in names)
+    assert 'seeds=5, bins=100, batch_norm="reset"' in said
+    keys = {key for each in known.measures.values() for key in each.defaults}
+    assert all(f"{key}=" in said for key in keys)
 
 
 def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
