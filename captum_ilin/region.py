@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from captum_ilin.checks import check_point
-from captum_ilin.dispatched import identity
+from captum_ilin.dispatched import identity, spelled
 from captum_ilin.errors import PointError, RegionError
 from captum_ilin.freezing import Freezing
 from captum_ilin.modes import gradients_on
@@ -207,7 +207,7 @@ class _Tracing(Freezing):
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
             return super()._treat_active(func, rule, arguments)
         name = op_name(func) if rule is None else rule.name
-        gaps = KINKS.get(identity(func))
+        gaps = _gaps_of(func)
         if gaps is not None and _keeps_slope(rule) and not _is_complex(arguments):
             self._visit_all(name, gaps, arguments)
         elif not _is_affine(func, rule, arguments):
@@ -306,6 +306,12 @@ def _index(position: int, shape: torch.Size) -> tuple[int, ...]:
     return tuple(int(i) for i in torch.unravel_index(torch.tensor(position), shape))
 
 
+def _gaps_of(op: Op) -> Callable[..., list[Tensor]] | None:
+    """The gaps of an op, or of the Python function that calls it."""
+    spellings = (identity(op), *spelled(op))
+    return next((KINKS[name] for name in spellings if name in KINKS), None)
+
+
 def _keeps_slope(rule: Rule | None) -> bool:
     """Whether the map has the op's own slope, which a user's rule may replace."""
     if rule is None:
@@ -317,12 +323,13 @@ def _is_complex(arguments: Arguments) -> bool:
     return any(value.is_complex() for value in arguments.active())
 
 
+_DETACHES = (torch.detach_, Tensor.detach_)
 _NORMS = (F.batch_norm, F.instance_norm)
 
 
 def _is_affine(op: Op, rule: Rule | None, arguments: Arguments) -> bool:
     """Whether an op without kinks is affine in its active arguments, at every point."""
-    if rule is None or not torch.is_grad_enabled():
+    if rule is None or not torch.is_grad_enabled() or op in _DETACHES:
         return False
     if rule.kind in (Kind.LINEAR, Kind.AFFINE):
         return not rule.is_piecewise
@@ -344,7 +351,8 @@ def _holds_statistics(op: Op, arguments: Arguments) -> bool:
 
 
 def _not_piecewise(site: Site, rule: Rule | None) -> RegionError:
-    is_held = (rule is not None and rule.kind is Kind.CONSTANT) or not torch.is_grad_enabled()
+    is_constant = rule is not None and (rule.kind is Kind.CONSTANT or rule.name == "detach_")
+    is_held = is_constant or not torch.is_grad_enabled()
     why = (
         "holds constant what moves with the input"
         if is_held

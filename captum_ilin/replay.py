@@ -77,6 +77,11 @@ class _Numbered(Freezing):
     """Freezing whose treated ops are told apart from those that are constant."""
 
     def _treat_active(self, func: Op, rule: Rule | None, arguments: Arguments) -> Any:
+        if func in (torch.detach_, Tensor.detach_):
+            raise NotOfferedError(
+                f"{self._site('detach_')} cannot be replayed, because it holds a value in the "
+                "place of one that flows. Write x = x.detach() instead."
+            )
         is_decomposed = rule is not None and rule.kind is Kind.DECOMPOSITION
         if is_decomposed or not _is_constant(rule):
             return super()._treat_active(func, rule, arguments)

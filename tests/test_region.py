@@ -303,6 +303,7 @@ SMOOTH = {
     "softmax is not known": lambda: lambda x: x.softmax(1),
     "mul holds constant": lambda: _without_gradients,
     "detach holds constant": lambda: lambda x: x.detach() + x,
+    "detach_ holds constant": lambda: lambda x: x.clone().detach_() + x,
     "layer_norm is not known": lambda: lambda x: F.layer_norm(x, (3,)),
     "remainder is not known": lambda: lambda x: x % 2,
 }
@@ -368,3 +369,15 @@ def test_validity_is_the_error_of_the_map_by_definition() -> None:
         torch.testing.assert_close(found, wrong.detach(), rtol=1e-9, atol=1e-14)
     assert (errors[0] < 1e-14).all()
     assert (errors[1] > 1e-9).all()
+
+
+def test_an_exported_program_has_the_region_of_its_model() -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten(), nn.Linear(64, 2))
+    model, x = nn.Sequential(*layers).double(), torch.randn(1, 3, 12, 12).double()
+    program = torch.export.export(model, (x,)).module()
+    direction = torch.randn_like(x)
+    expected = linearize(model, x).region().exit(direction)
+    found = linearize(program, x).region().exit(direction)
+    assert found.step == pytest.approx(expected.step, rel=1e-12)
+    assert found.unit == expected.unit

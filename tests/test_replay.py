@@ -173,6 +173,21 @@ def test_a_custom_function_cannot_be_replayed() -> None:
         affine_map.replay(torch.ones(1, 2))
 
 
+def test_a_detachment_in_place_cannot_be_replayed() -> None:
+    affine_map = linearize(lambda x: x.clone().detach_() + x, torch.ones(1, 2))
+    with pytest.raises(NotOfferedError, match="detach_ cannot be replayed, because it holds"):
+        affine_map.replay(torch.ones(1, 2))
+
+
+def test_an_exported_program_is_replayed() -> None:
+    torch.manual_seed(0)
+    model, x = ConvNet().double().eval(), torch.randn(1, 3, 12, 12).double()
+    affine_map = linearize(torch.export.export(model, (x,)).module(), x)
+    replay_error = affine_map.certificate(thorough=True).replay_error
+    assert replay_error is not None
+    assert replay_error <= ERROR
+
+
 def test_point_of_another_shape_or_kind() -> None:
     affine_map = linearize(torch.relu, torch.ones(2, 3))
     with pytest.raises(PointError) as error:

@@ -54,13 +54,18 @@ RULES.runs(
     *functions("_nn", "_pad_circular", "_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa"),
     *functions("_nn", "_upsample_lanczos2d_aa", "_upsample_nearest_exact1d"),
     *functions("_nn", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "col2im"),
-    *functions("_nn", "fractional_max_pool2d", "fractional_max_pool3d", "im2col"),
-    *functions("_nn", "max_pool2d_with_indices", "max_pool3d_with_indices", "max_unpool2d"),
-    *functions("_nn", "max_unpool3d", "reflection_pad1d", "reflection_pad2d"),
+    *functions("_nn", "im2col", "max_unpool2d", "max_unpool3d"),
+    *functions("_nn", "reflection_pad1d", "reflection_pad2d"),
     *functions("_nn", "reflection_pad3d", "replication_pad1d", "replication_pad2d"),
     *functions("_nn", "replication_pad3d", "unflatten_dense_tensors", "upsample_bicubic2d"),
     *functions("_nn", "upsample_bilinear2d", "upsample_linear1d", "upsample_nearest1d"),
     *functions("_nn", "upsample_nearest2d", "upsample_nearest3d", "upsample_trilinear3d"),
+)
+RULES.runs(
+    Kind.LINEAR,
+    *functions("_nn", "fractional_max_pool2d", "fractional_max_pool3d"),
+    *functions("_nn", "max_pool2d_with_indices", "max_pool3d_with_indices"),
+    is_piecewise=True,
 )
 RULES.runs(
     Kind.AFFINE,

@@ -275,7 +275,12 @@ def _windows_gaps(input: Tensor, windows: list[Tensor]) -> list[Tensor]:
 
 for _dims in (1, 2, 3):
     _name = f"max_pool{_dims}d"
-    _pools(_dims, *functions("functional", _name, f"{_name}_with_indices"), *spellings(_name))
+    _pools(
+        _dims,
+        *functions("functional", _name, f"{_name}_with_indices"),
+        *functions("_nn", f"{_name}_with_indices"),
+        *spellings(_name, f"{_name}_with_indices"),
+    )
     _adaptive_pools(
         _dims,
         *functions("functional", f"adaptive_{_name}", f"adaptive_{_name}_with_indices"),

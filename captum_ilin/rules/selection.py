@@ -229,4 +229,4 @@ def rrelu(
     return F.leaky_relu(input, (lower + upper) / 2, inplace)
 
 
-RULES.runs(Kind.LINEAR, torch.rrelu, inplace=(torch.rrelu_,))
+RULES.runs(Kind.LINEAR, torch.rrelu, inplace=(torch.rrelu_,), is_piecewise=True)
