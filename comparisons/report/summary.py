@@ -90,17 +90,33 @@ def _sanity(table: pd.DataFrame) -> list[str]:
 
 def _limits(table: pd.DataFrame, found: Analysis) -> list[str]:
     held = table[table["model"].isin(models_of(table))]
-    lines = []
-    if (held["seeds"].max() or 0) <= 1:
-        lines.append(
+    return [
+        *_of_seeds(max(map(int, held["seeds"].fillna(0)), default=0)),
+        *_of_tests(held, found),
+        "Exact is not readable: a map that adds up to the output may still look like noise.",
+        "What is explained are logits, not probabilities; a softmax would change every value.",
+        "Metrics that remove features ask the network about inputs it was not trained on; the "
+        "baseline is part of the question.",
+        "The networks, data and parameters are those named here; nothing is said of others.",
+    ]
+
+
+def _of_seeds(seeds: int) -> list[str]:
+    if seeds <= 1:
+        return [
             "One model seed: the intervals are over examples, and say nothing of how another "
             "training of the same network would come out."
-        )
-    elif held["seeds"].max() < 5:
-        lines.append(
-            f"{counted(held['seeds'].max(), 'model seed')}: the intervals allow for so "
+        ]
+    if seeds < 5:
+        return [
+            f"{counted(seeds, 'model seed')}: the intervals allow for so "
             "few, and are wide; with two or three they are still rough."
-        )
+        ]
+    return []
+
+
+def _of_tests(held: pd.DataFrame, found: Analysis) -> list[str]:
+    lines = []
     if (held["tie_rule"] == INTERVAL).any():
         pairs = int(held["examples"].max())
         lines.append(
@@ -116,11 +132,4 @@ def _limits(table: pd.DataFrame, found: Analysis) -> list[str]:
             f"{told:,} of {counted(spread, 'paired comparison')} told apart after Holm's "
             "correction."
         )
-    lines += [
-        "Exact is not readable: a map that adds up to the output may still look like noise.",
-        "What is explained are logits, not probabilities; a softmax would change every value.",
-        "Metrics that remove features ask the network about inputs it was not trained on; the "
-        "baseline is part of the question.",
-        "The networks, data and parameters are those named here; nothing is said of others.",
-    ]
     return lines
