@@ -20,6 +20,7 @@ from captum_ilin.attribution_layer import LayerILIN, LayerInstanceWiseLinearizat
 from captum_ilin.attribution_neuron import NeuronILIN, NeuronInstanceWiseLinearization
 from captum_ilin.certificate import Certificate
 from captum_ilin.errors import (
+    BudgetError,
     DuplicateRuleError,
     EmptyBatchError,
     ForwardFunctionError,
@@ -71,6 +72,7 @@ __all__ = [
     "ILIN",
     "TANGENT_RULES",
     "AffineMap",
+    "BudgetError",
     "Certificate",
     "Difference",
     "DuplicateRuleError",

@@ -21,6 +21,7 @@ from captum_ilin.modes import gradients_on
 from captum_ilin.operator import Operator, operator_of
 from captum_ilin.region import Region, check_direction, region_of
 from captum_ilin.replay import replay
+from captum_ilin.rows import every_row
 from captum_ilin.targets import select
 
 if TYPE_CHECKING:
@@ -198,15 +199,24 @@ class AffineMap:
         return torch.stack(errors)
 
     @gradients_on()
-    def weight(self, target: Any = None) -> Tensor | tuple[Tensor, ...]:
+    def weight(
+        self, target: Any = None, *, budget: int | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
         """W: how the chosen output depends on each input feature.
 
         Args:
             target (optional): any of Captum's target forms. Default: None, every output.
+            budget (optional): the most bytes of tensors held at once, besides the result,
+                where every output is asked for: rows are computed together as far as it
+                allows. What a kernel takes for itself is not counted. Default: 64 MiB, or
+                what one row takes.
 
         Returns:
             (batch, \\*features), a tuple for a tuple of inputs. For None and several
             outputs per example (batch, \\*out, \\*features).
+
+        Raises:
+            BudgetError: not even one row fits ``budget``.
 
         Cost: one backward pass for each output asked for.
 
@@ -220,7 +230,9 @@ class AffineMap:
         if target is not None or self._has_one_output:
             weights = self._gradients(select(self.graph_outputs, target))
         else:
-            weights = self._stacked([self._gradients(output) for output in self._each_output()])
+            batch, *out = self.graph_outputs.shape
+            rows = every_row(self.graph_outputs, self.leaves, self._gradients, budget)
+            weights = tuple(w.reshape(batch, *out, *w.shape[2:]) for w in rows)
         return weights if isinstance(self.inputs, tuple) else weights[0]
 
     def operator(self) -> Operator:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 __all__ = [
+    "BudgetError",
     "DuplicateRuleError",
     "EmptyBatchError",
     "ForwardFunctionError",
@@ -69,6 +70,10 @@ class OpaqueModuleError(IlinError, TypeError):
 
 class OperandError(IlinError, ValueError):
     """A vector does not have the shape of the map's inputs or outputs."""
+
+
+class BudgetError(IlinError, ValueError):
+    """A budget of memory that not even one row of the weight fits."""
 
 
 class RankError(IlinError, ValueError):
