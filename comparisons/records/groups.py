@@ -3,11 +3,13 @@
 Every process of a run appends to its own ``records-<rank>.jsonl``, one JSON line for each
 `Row`. The rows of one cell (an example under a method, and a measure of it) are a group that
 is written at once; a group that was cut off counts as not there, and its cell is run again.
+Kept runs have the same files compressed, ``records-<rank>.jsonl.xz``.
 """
 
 from __future__ import annotations
 
 import json
+import lzma
 import os
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
@@ -89,7 +91,7 @@ def read_records(folder: Path) -> Records:
     """
     groups: dict[Cell, tuple[Row, ...]] = {}
     corrupt = broken = duplicates = 0
-    for path in sorted(folder.glob("records-*.jsonl")):
+    for path in sorted(folder.glob("records-*.jsonl*")):
         for group in _groups(path):
             if group is None:
                 corrupt += 1
@@ -106,7 +108,7 @@ def read_records(folder: Path) -> Records:
 def _groups(path: Path) -> Iterator[list[Row] | None]:
     """The groups of a file, whole or cut off, and None for every line that is no row."""
     group: list[Row] = []
-    for line in path.read_bytes().splitlines():
+    for line in _lines(path):
         row = _row(line)
         if row is not None and _continues(group, row):
             group.append(row)
@@ -121,6 +123,14 @@ def _groups(path: Path) -> Iterator[list[Row] | None]:
             group = []
     if group:
         yield group
+
+
+def _lines(path: Path) -> list[bytes]:
+    data = path.read_bytes()
+    try:
+        return (lzma.decompress(data) if path.suffix == ".xz" else data).splitlines()
+    except lzma.LZMAError:
+        return [data]  # one corrupt line
 
 
 def _continues(group: Sequence[Row], row: Row) -> bool:
