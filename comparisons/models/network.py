@@ -97,8 +97,8 @@ class Model:
         name: its name in suites and tables.
         load: training seed → network, with every example the model has.
         seeds: the training seeds there are; (None,) for published weights.
-        is_optional: whether it needs packages that no extra brings; a run that names no
-            models leaves it out.
+        is_optional: whether it needs packages that no extra brings; the suite quick has none
+            such.
     """
 
     name: str

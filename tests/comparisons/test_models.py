@@ -10,6 +10,8 @@ pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 pytest.importorskip("efficientnet_lite_pytorch", reason="EfficientNet-Lite is not installed")
 
 from captum_ilin import InstanceWiseLinearization, in_double, linearize
+from comparisons.harness.registry import registered
+from comparisons.harness.suitefile import load_suite
 from comparisons.models import MODELS, Network
 from comparisons.models.next_token import PROMPTS, NextToken, equally_long
 from comparisons.packages import MissingPackageError
@@ -93,15 +95,9 @@ def test_the_language_network_continues_its_prompts() -> None:
     assert mask[0, :, 0].tolist() == mask[0, :, -1].tolist() == list(range(tokens))
 
 
-def test_what_no_extra_brings_runs_only_when_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from comparisons import __main__, run
-
-    asked: list[list[str]] = []
-    monkeypatch.setattr(run, "run", lambda folder, models, *_, **__: asked.append(models))
-    __main__.main([])
-    __main__.main(["run", "--models", "mnist_cnn"])
-    assert asked == [list(run.SHOWN), ["mnist_cnn"]]
-    assert not any(MODELS[name].is_optional for name in run.SHOWN)
+def test_the_quick_suite_needs_nothing_beyond_the_extra() -> None:
+    quick = load_suite("quick", registered())
+    assert not [each.name for each in quick.models if MODELS[each.name].is_optional]
 
 
 def test_prompts_of_different_lengths_are_refused() -> None:
