@@ -156,6 +156,7 @@ MEASURES = {
             attributions=lambda parameters: 1,
             forwards=lambda parameters: 4,
             rounding={"declared": 1e-4, "declared_relative": 1e-5, "baseline": 1e-4},
+            medians=("declared_relative",),
         ),
         Measure(
             "bias_share",
@@ -166,6 +167,7 @@ MEASURES = {
             undefined=_no_map,
             attributions=lambda parameters: 1,
             forwards=lambda parameters: 1,
+            medians=("",),
         ),
         Measure(
             "local_fidelity",

@@ -56,5 +56,6 @@ MEASURES = {
         "rows forward and backward, warmed median seconds, peak bytes of the allocator",
         defaults={"repeats": 3},
         attributions=_attributions,
+        medians=tuple(QUANTITIES),
     )
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from torch import Tensor, nn
 
@@ -143,6 +143,8 @@ class Measure:
         formula: the definition in one line, and its source.
         rounding: quantity → the size below which a value is float32's rounding of 0: methods
             that are both below it are tied.
+        medians: the quantities that are summarised by their median, for a mean would be that
+            of a few: ratios over what may be close to 0, times, maxima of quotients.
     """
 
     name: str
@@ -155,6 +157,7 @@ class Measure:
     attributions: Callable[[Mapping[str, Any]], int] = lambda parameters: 0
     forwards: Callable[[Mapping[str, Any]], int] = lambda parameters: 0
     rounding: Mapping[str, float] = field(default_factory=dict)
+    medians: Collection[str] = ()
 
 
 def values_of(scores: Scores, quantity: str = "", **where: Any) -> list[Value]:

@@ -55,7 +55,9 @@ def _none(parameters: Mapping[str, Any]) -> int:
     return 0
 
 
-def _measure(metric: Callable[..., Scores], formula: str, *, forwards: bool) -> Measure:
+def _measure(
+    metric: Callable[..., Scores], formula: str, *, stability: bool = False
+) -> Measure:
     return Measure(
         metric.__name__,
         "robustness",
@@ -64,7 +66,8 @@ def _measure(metric: Callable[..., Scores], formula: str, *, forwards: bool) -> 
         formula,
         defaults=DEFAULTS,
         attributions=_samples,
-        forwards=_samples if forwards else _none,
+        forwards=_samples if stability else _none,
+        medians=("",) if stability else (),
     )
 
 
@@ -74,17 +77,16 @@ MEASURES = {
         _measure(
             max_sensitivity,
             "max ‖e(x) − e(x')‖ / ‖e(x)‖ (Yeh 2019, Def. 3)",
-            forwards=False,
         ),
         _measure(
             relative_input_stability,
             "log max ‖(e(x) − e(x')) / e(x)‖ / ‖(x − x') / x‖ (Agarwal 2022, eq. 2); medians",
-            forwards=True,
+            stability=True,
         ),
         _measure(
             relative_output_stability,
             "log max ‖(e(x) − e(x')) / e(x)‖ / ‖h(x) − h(x')‖ (Agarwal 2022, eq. 5); medians",
-            forwards=True,
+            stability=True,
         ),
     )
 }

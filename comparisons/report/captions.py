@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["READING", "caption", "short_caption"]
 
 ESTIMATE = (
-    "Mean (median where the heading says so) with its 95 % interval over model seeds and "
-    "examples; {sample} unless a note says otherwise."
+    "{statistic} with its 95 % interval over model seeds and examples; {sample} unless a note "
+    "says otherwise."
 )
 SANITY = (
     "A sanity check, not a ranking: how alike the maps of the trained and the randomised "
@@ -34,8 +34,9 @@ BOLD = {
     "nothing apart.",
 }
 READING = (
-    "**How to read the tables.** Each cell is a mean over model seeds and examples (a median "
-    "for costs and stabilities, whose tails are long) with a 95 % interval from a crossed "
+    "**How to read the tables.** Each cell is a mean over model seeds and examples, a median "
+    "where the heading says so (costs, stabilities and ratios over the output, whose tails are "
+    "long), with a 95 % interval from a crossed "
     "hierarchical bootstrap; the arrow says which way is better. Bold is the best method and "
     "every one tied with it; the rule stands under each table. Controls, in italics, are "
     "reference rows and no candidates. Outputs explained are logits."
@@ -46,14 +47,24 @@ def caption(table: Table) -> str:
     """All of it, for a table that stands alone."""
     if table.is_ranks:
         return RANKS.format(sample=table.sample)
-    return f"{ESTIMATE.format(sample=table.sample)} {_rule(table)}"
+    estimate = ESTIMATE.format(statistic=_statistic(table), sample=table.sample)
+    return f"{estimate} {_rule(table)}"
 
 
 def short_caption(table: Table) -> str:
     """For a table below `READING`."""
     if table.is_ranks:
         return RANKS.format(sample=table.sample)
-    return f"{table.sample} unless a note says otherwise. {_rule(table)}"
+    return f"{_statistic(table)}; {table.sample} unless a note says otherwise. {_rule(table)}"
+
+
+def _statistic(table: Table) -> str:
+    medians = [heading.label for heading in table.headings if heading.median]
+    if not medians:
+        return "Mean"
+    if len(medians) == len(table.headings):
+        return "Median"
+    return f"Mean (median: {', '.join(medians)})"
 
 
 def _rule(table: Table) -> str:

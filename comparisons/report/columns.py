@@ -50,11 +50,9 @@ class Column:
 
     @property
     def statistic(self) -> str:
-        """The median of costs and of stabilities, whose tails are long; else the mean."""
-        long_tailed = self.family == "cost" or (
-            self.family == "robustness" and "stability" in f"{self.metric} {self.quantity}"
-        )
-        return "median" if long_tailed else "mean"
+        """The median of a quantity whose tail is long, as its measure says; else the mean."""
+        found = MEASURES.get(self.metric)
+        return "median" if found and self.quantity in found.medians else "mean"
 
     @property
     def rounding(self) -> float:

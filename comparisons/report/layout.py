@@ -28,11 +28,18 @@ WIDE = 6  # columns that a page of paper holds
 
 @dataclass(frozen=True)
 class Heading:
-    """A column's head: the metric with its arrow, and below it quantity and variant."""
+    """A column's head: the metric with its arrow, and below it quantity and variant.
+
+    Attributes:
+        label: all of it in one line, for the caption.
+        median: whether its cells are medians; else they are means.
+    """
 
     name: str
     detail: str = ""
     arrow: str = ""
+    label: str = ""
+    median: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,8 +174,10 @@ class _Layout:
 
     def _heading(self, column: Column, model: str) -> Heading:
         ranks = model == ALL_MODELS
-        detail = " · ".join(filter(None, [column.detail, *_aggregate(column, ranks)]))
-        return Heading(column.metric, detail, "↓" if ranks else column.direction.arrow)
+        median = column.statistic == "median" and not ranks
+        detail = " · ".join(filter(None, [column.detail, "median" if median else ""]))
+        arrow = "↓" if ranks else column.direction.arrow
+        return Heading(column.metric, detail, arrow, column.label, median)
 
     def _cell(self, column: Column, method: str, usual: tuple[object, ...]) -> Cell:
         line = self.cells.get((column, method))
@@ -203,10 +212,6 @@ class _Layout:
 def _nameless(line: dict[Hashable, object]) -> str:
     """A reason that names its method, so that methods can share the note."""
     return str(line["reason"]).replace(str(line["method"]), "the method")
-
-
-def _aggregate(column: Column, ranks: bool) -> list[str]:
-    return ["median"] if column.statistic == "median" and not ranks else []
 
 
 def _verdict(line: dict[Hashable, object]) -> str:

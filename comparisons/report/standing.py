@@ -38,7 +38,10 @@ def sums(table: pd.DataFrame) -> list[str]:
     wrong = {m: v for m, v in worst.items() if v > ROUNDING}
     silent = held.groupby("method")["n"].sum()
     none = sorted((m for m, n in silent.items() if n == 0), key=method_order)
-    lines = [f"The error is that of {column.label}; the greatest mean of any model counts."]
+    lines = [
+        f"The error is that of {column.label}; the greatest {column.statistic} of any model "
+        "counts."
+    ]
     if exact:
         lines.append(f"Holds up to rounding: {_listed(exact)}.")
     if wrong:

@@ -17,11 +17,13 @@ pytest.importorskip("pandas", reason="the comparisons' extra is not installed")
 pytest.importorskip("matplotlib", reason="the comparisons' extra is not installed")
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
-from comparisons.measures import MEASURES
+from comparisons.measures import MEASURES, axiomatic
 from comparisons.report.aggregate import INTERVAL, SIGNED_RANK, Analysis, analysed
+from comparisons.report.captions import caption, short_caption
+from comparisons.report.columns import Column
 from comparisons.report.frame import frame_of
 from comparisons.report.latex import escaped, latex
-from comparisons.report.layout import WIDE, Cell, Table, laid_out
+from comparisons.report.layout import WIDE, Cell, Heading, Table, laid_out
 from comparisons.report.markdown import markdown
 from tests.comparisons import synthetic
 
@@ -75,12 +77,37 @@ def test_a_cell_is_the_mean_over_seeds_and_examples() -> None:
     assert line["low"] < line["value"] < line["high"]
 
 
-def test_costs_and_stabilities_are_medians_and_say_so() -> None:
+def test_medians_are_of_the_quantities_that_their_measure_names_and_say_so() -> None:
     found = _analysis()
     statistics = dict(zip(found.table["metric"], found.table["statistic"], strict=True))
     medians = found.table[found.table["statistic"] == "median"]["metric"].unique()
     assert set(medians) == {"output_stability", "cost"}, statistics
-    assert "output_stability ↓: median" in markdown(laid_out(found.table))
+    text = markdown(laid_out(found.table))
+    assert "output_stability ↓: median" in text
+    assert "\n\nMedian; n = 24" in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "quantity", "statistic"),
+    [
+        ("bias_share", "", "median"),
+        ("relative_output_stability", "", "median"),
+        ("max_sensitivity", "", "mean"),
+        ("nobody's", "", "mean"),
+    ],
+)
+def test_ratios_over_the_output_and_stabilities_are_medians(
+    metric: str, quantity: str, statistic: str
+) -> None:
+    assert Column(metric, "", quantity).statistic == statistic
+    assert axiomatic.MEASURES["completeness"].medians == ("declared_relative",)
+
+
+def test_a_caption_names_the_medians_among_means() -> None:
+    columns = [Heading("one", label="one (a)", median=True), Heading("two", label="two")]
+    table = Table("model", "axiomatic", "", columns, [], "", "n = 3")
+    assert short_caption(table).startswith("Mean (median: one (a)); n = 3 unless")
+    assert caption(table).startswith("Mean (median: one (a)) with its 95 % interval")
 
 
 def test_a_failed_method_stands_in_the_table_with_its_error() -> None:
