@@ -9,8 +9,7 @@ import lzma
 import shutil
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from comparisons.picture import few_colours
 from comparisons.records.resultsfolder import ResultsFolder
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ __all__ = ["keep"]
 FILES = ("plan.json", "provenance.json")
 REPORTS = ("summary.md", "table.csv", "table.md", "table.tex", "ranks.csv")
 PICTURES = ("attributions_*.png", "cascade_*.png", "curves_*.png", "steps.png")
-COLOURS = 256
 
 
 def keep(run: Path, to: Path) -> list[Path]:
@@ -64,6 +62,5 @@ def _compressed(path: Path, to: Path) -> Path:
 
 
 def _with_few_colours(path: Path, to: Path) -> Path:
-    with Image.open(path) as picture:
-        picture.convert("RGB").quantize(COLOURS).save(to / path.name, optimize=True)
+    (to / path.name).write_bytes(few_colours(path))
     return to / path.name

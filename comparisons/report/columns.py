@@ -8,7 +8,7 @@ from captum_ilin.metrics import Direction
 from comparisons.measures import MEASURES
 from comparisons.methods import METHODS
 
-__all__ = ["FAMILIES", "UNREGISTERED", "Column", "is_control", "method_order"]
+__all__ = ["FAMILIES", "UNREGISTERED", "Column", "is_control", "method_order", "nameless"]
 
 UNREGISTERED = "not registered"
 FAMILIES = (
@@ -90,6 +90,15 @@ def is_control(method: str) -> bool:
     """Whether it is a reference row; a method that is not registered is none."""
     found = METHODS.get(method)
     return bool(found and found.is_control)
+
+
+def nameless(reason: str, method: str) -> str:
+    """A reason without its method's name; controls bear common words, such as constant.
+
+    >>> nameless("LRP claims no sum", "LRP"), nameless("the map is constant", "constant")
+    ('the method claims no sum', 'the map is constant')
+    """
+    return reason if is_control(method) else reason.replace(method, "the method")
 
 
 def method_order(method: str) -> tuple[bool, int, str]:

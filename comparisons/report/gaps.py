@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from comparisons.plural import counted
-from comparisons.report.columns import method_order
+from comparisons.report.columns import method_order, nameless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["failed", "missing"]
 
 MOST = 12  # lines of a list
+NUMBER = r"(?<!\w)[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)"
 
 
 def failed(frame: pd.DataFrame) -> list[str]:
@@ -35,19 +36,26 @@ def missing(frame: pd.DataFrame) -> list[str]:
         f"Without a value, each with its reason: {len(lacking):,} of "
         f"{counted(len(frame), 'row')}."
     ]
-    found = lacking.assign(reason=_nameless(lacking))
-    found = found.groupby(["metric", "reason"])["method"].agg(["size", "unique"])
-    ordered = found.sort_values("size", ascending=False, kind="stable")
-    for (metric, reason), line in ordered.head(MOST).iterrows():
-        methods = sorted(line["unique"], key=method_order)
-        who = ", ".join(methods) if len(methods) <= 4 else f"{len(methods)} methods"
-        lines.append(f"{metric}, {counted(line['size'], 'row')} of {who}: {reason}")
-    return lines
+    told = lacking.assign(reason=_nameless(lacking))
+    told["kind"] = told["reason"].str.replace(NUMBER, "…", regex=True)
+    groups = [part for _, part in told.groupby(["metric", "kind"])]
+    ordered = sorted(groups, key=len, reverse=True)
+    lines += [_line(part) for part in ordered[:MOST]]
+    return lines + [f"And {len(ordered) - MOST} more."] * (len(ordered) > MOST)
+
+
+def _line(part: pd.DataFrame) -> str:
+    """Reasons that differ in numbers alone, told once, with … for the numbers."""
+    methods = sorted(part["method"].unique(), key=method_order)
+    who = ", ".join(methods) if len(methods) <= 4 else f"{len(methods)} methods"
+    first = part.iloc[0]
+    reason = first["reason"] if part["reason"].nunique() == 1 else first["kind"]
+    return f"{first['metric']}, {counted(len(part), 'row')} of {who}: {reason}"
 
 
 def _nameless(lacking: pd.DataFrame) -> list[str]:
     """Reasons that name their method, told once for all methods."""
     return [
-        str(reason or "no reason given").replace(method, "the method")
+        nameless(str(reason or "no reason given"), method)
         for method, reason in zip(lacking["method"], lacking["reason"], strict=True)
     ]

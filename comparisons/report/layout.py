@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from comparisons.plural import counted
-from comparisons.report.columns import FAMILIES, Column, method_order
+from comparisons.report.columns import FAMILIES, Column, method_order, nameless
 from comparisons.report.number import numbers
 from comparisons.report.overall import ALL_MODELS
 
@@ -59,6 +59,11 @@ class Cell:
     verdict: str = ""
     bold: bool = False
     notes: tuple[int, ...] = ()
+
+    @property
+    def has_value(self) -> bool:
+        """Whether it holds an estimate."""
+        return self.text not in {"", "–", "failed"}
 
 
 @dataclass(frozen=True)
@@ -211,7 +216,7 @@ class _Layout:
 
 def _nameless(line: dict[Hashable, object]) -> str:
     """A reason that names its method, so that methods can share the note."""
-    return str(line["reason"]).replace(str(line["method"]), "the method")
+    return nameless(str(line["reason"]), str(line["method"]))
 
 
 def _verdict(line: dict[Hashable, object]) -> str:

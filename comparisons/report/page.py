@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from captum_ilin.metrics import Direction
 from comparisons.measures import MEASURES
 from comparisons.methods import METHODS
+from comparisons.picture import few_colours
 from comparisons.report.captions import READING, short_caption
 from comparisons.report.columns import UNREGISTERED, Column, is_control, method_order
 from comparisons.report.number import number
@@ -71,7 +72,7 @@ def page(
 
 
 def _picture(figure: Figure) -> str:
-    return "data:image/png;base64," + base64.b64encode(figure.png.read_bytes()).decode()
+    return "data:image/png;base64," + base64.b64encode(few_colours(figure.png)).decode()
 
 
 def _told(pairs: pd.DataFrame) -> Iterator[list[str]]:

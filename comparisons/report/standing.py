@@ -10,7 +10,7 @@ from comparisons.report.coincidence import coincidences
 from comparisons.report.columns import Column, method_order
 from comparisons.report.figures.steps import declared_completeness
 from comparisons.report.layout import models_of
-from comparisons.report.number import number, numbers
+from comparisons.report.number import number
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,8 +21,14 @@ __all__ = ["coincidence", "standing", "sums"]
 
 OURS = "ILIN"
 ROUNDING = 1e-4  # logits of float32 networks: some ten, with sums of some thousand terms
-EXACT = " There, being exact adds b to the sum, and changes no attribution."
+EXACT = "Where they are the same, being exact adds b to the sum, and changes no attribution."
 MOST = 12  # lines of a list
+BASELINE_SUM = ("completeness", "baseline")
+NO_CLAIM = f" {OURS} does not claim this sum: what it declares is F(x) = Σφ + b."
+BEHIND = (
+    "Behind: the paired differences' 95 % interval leaves out 0, or the signed-rank test gives "
+    "the p that is named. The intervals of the values stand in the tables."
+)
 
 
 def sums(table: pd.DataFrame) -> list[str]:
@@ -63,13 +69,15 @@ def _of(table: pd.DataFrame, column: Column) -> pd.DataFrame:
 
 def coincidence(frame: pd.DataFrame) -> list[str]:
     """W ∘ x is the gradient times the input on piecewise linear networks; is it here?"""
-    return [
+    found = list(coincidences(frame, OURS, "InputXGradient"))
+    lines = [
         f"{one.model}: {'the same' if one.same else 'not the same'}. Of "
         f"{counted(one.rows, 'row')} that both have (completeness and cost aside) the greatest "
         f"relative difference is {number(one.greatest)}"
-        f"{'' if one.same else f', in {one.where}'}." + (EXACT if one.same else "")
-        for one in coincidences(frame, OURS, "InputXGradient")
+        f"{'' if one.same else f', in {one.where}'}."
+        for one in found
     ]
+    return lines + [EXACT] * any(one.same for one in found)
 
 
 def standing(table: pd.DataFrame) -> list[str]:
@@ -81,7 +89,6 @@ def standing(table: pd.DataFrame) -> list[str]:
         ours = part[(part["method"] == OURS) & (part["n"].fillna(0) > 0)]
         if ours.empty:
             continue
-        behind = [_behind(line, part) for line in ours[~ours["best"].astype(bool)].itertuples()]
         alone = int(ours["best"].astype(bool).sum())
         tied = int(ours["tied"].astype(bool).sum()) - alone
         lines.append(
@@ -89,31 +96,23 @@ def standing(table: pd.DataFrame) -> list[str]:
             f"value in {alone}, is tied with the best in {tied} and is behind it in "
             f"{len(ours) - alone - tied}."
         )
-        said = [text for text in behind if text]
-        lines += [f"{model}, behind: {text}" for text in said[:MOST]]
-        if len(said) > MOST:
-            lines.append(
-                f"{model}: and {counted(len(said) - MOST, 'more column')}; see the tables."
-            )
-    return lines
+        lines += _all_behind(model, ours[~ours["tied"].astype(bool)], part)
+    return [*lines, BEHIND] if any(", behind: " in line for line in lines) else lines
+
+
+def _all_behind(model: str, ours: pd.DataFrame, part: pd.DataFrame) -> list[str]:
+    """A short line for each column, the costs last."""
+    ordered = ours.iloc[(ours["family"] == "cost").to_numpy().argsort(kind="stable")]
+    lines = [f"{model}, behind: {_behind(line, part)}" for line in ordered.itertuples()]
+    more = counted(len(lines) - MOST, "more column")
+    return lines[:MOST] + [f"{model}: and {more}; see the tables."] * (len(lines) > MOST)
 
 
 def _behind(line: Any, part: pd.DataFrame) -> str:
-    if line.tied:
-        return ""
     column = Column(line.metric, line.variant, line.quantity)
     best = next(_of(part, column)[lambda found: found["best"].astype(bool)].itertuples())
-    test = (
-        "the paired differences' interval leaves out 0"
-        if line.tie_rule == INTERVAL
-        else f"p = {number(line.p_holm)} after Holm, effect {line.effect:+.2f}"
-    )
-    return (
-        f"{column.label} {column.direction.arrow}: {best.method} {_cell(best)}, {OURS} "
-        f"{_cell(line)}; {test}."
-    )
-
-
-def _cell(line: Any) -> str:
-    value, low, high = numbers(line.value, line.low, line.high)
-    return f"{value} [{low}, {high}]"
+    ours, theirs = number(line.value), number(best.value)
+    test = "" if line.tie_rule == INTERVAL else f"; p = {number(line.p_holm)} after Holm"
+    claim = NO_CLAIM if (column.metric, column.quantity) == BASELINE_SUM else ""
+    arrow = column.direction.arrow
+    return f"{column.label} {arrow}: {best.method} {theirs}, {OURS} {ours}{test}.{claim}"

@@ -1,61 +1,74 @@
-"""The report in a terminal: short tables of a hundred columns, and the summary's lines."""
+"""The report in a terminal: one screen of counts, and the summary's first statements."""
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as Drawn
-from rich.text import Text
+
+from comparisons.report.columns import method_order
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from comparisons.report.layout import Cell, Table
+    from comparisons.report.layout import Table
     from comparisons.report.summary import Statement
 
 __all__ = ["show"]
 
 WIDTH = 100
-FEW = 5  # columns beside the method's that fit
-NOTE = "Bold: best or tied with it. Intervals, n and reasons: report/index.html and table.md"
+LINE = 190  # characters that a statement may take
+TITLE = (
+    "Columns in which a method is best or tied with it, of those with a direction and a value"
+)
+NOTE = (
+    "A count, no score: columns are not worth the same; cost and sanity checks are left out. "
+    "Values, intervals and reasons: report/index.html and table.md"
+)
 BRIEF = {"Do the declared sums hold?", "ILIN and InputXGradient", "What failed"}
 
 
 def show(tables: list[Table], statements: list[Statement], console: Console) -> None:
-    """Estimates alone: no intervals, a table for each model and family."""
-    for table in tables:
-        for start in range(0, len(table.headings), FEW):
-            console.print(f"\n{table.title}", style="bold", highlight=False, markup=False)
-            console.print(_drawn(table, start), width=WIDTH)
+    """How often each method is best, model by model, and the summary's first statements."""
+    console.print(f"\n{TITLE}", style="bold", highlight=False, markup=False)
+    console.print(_drawn(tables), width=WIDTH)
     console.print(NOTE, highlight=False, width=WIDTH)
     for statement in statements:
         if statement.heading in BRIEF:
             console.print(f"\n{statement.heading}", style="bold", highlight=False)
             for line in statement.lines:
-                console.print(f"  {line}", highlight=False, markup=False, width=WIDTH)
+                told = shorten(line, LINE, placeholder=" … (summary.md)")
+                console.print(f"  {told}", highlight=False, markup=False, width=WIDTH)
 
 
-def _drawn(table: Table, start: int) -> Drawn:
+def _drawn(tables: list[Table]) -> Drawn:
+    counts = _counts(tables)
+    models = list(dict.fromkeys(model for model, _ in counts))
     drawn = Drawn(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    drawn.add_column("method", max_width=22)
-    for heading in table.headings[start : start + FEW]:
-        head = Text(f"{heading.name} {heading.arrow}".strip())
-        detail = heading.detail.replace(" · ", "\n")
-        drawn.add_column(
-            head + Text(f"\n{detail}", style="dim") if detail else head,
-            justify="right",
-            max_width=16,
-        )
-    for line in table.lines:
-        style = "dim italic" if line.control else ""
-        cells = [_cell(cell) for cell in line.cells[start : start + FEW]]
-        drawn.add_row(Text(line.method), *cells, style=style)
+    drawn.add_column("method", no_wrap=True, min_width=15)
+    for model in models:
+        drawn.add_column(model, justify="right", overflow="fold", min_width=8)
+    for method in sorted({method for _, method in counts}, key=method_order):
+        cells = [counts.get((model, method), (0, 0)) for model in models]
+        drawn.add_row(method, *(f"{best} of {of}" if of else "–" for best, of in cells))
     return drawn
 
 
-def _cell(cell: Cell) -> Text:
-    text = Text(cell.text, style="bold" if cell.bold else "")
-    if cell.verdict:
-        text.append(f" {cell.verdict.partition(' ')[0] if 'null' not in cell.verdict else ''}")
-    return text
+def _counts(tables: list[Table]) -> dict[tuple[str, str], tuple[int, int]]:
+    """(model, method) → (best or tied, columns with a value)."""
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    for table in tables:
+        if table.is_ranks or table.is_sanity or table.family == "cost":
+            continue
+        for line in table.lines:
+            held = [
+                cell.bold
+                for heading, cell in zip(table.headings, line.cells, strict=True)
+                if heading.arrow and cell.has_value
+            ]
+            best, of = counts.get((table.model, line.method), (0, 0))
+            if not line.control:
+                counts[table.model, line.method] = best + sum(held), of + len(held)
+    return counts

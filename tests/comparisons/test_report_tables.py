@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 import re
@@ -12,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 pytest.importorskip("pandas", reason="the comparisons' extra is not installed")
 pytest.importorskip("matplotlib", reason="the comparisons' extra is not installed")
@@ -20,11 +22,15 @@ pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 from comparisons.measures import MEASURES, axiomatic
 from comparisons.report.aggregate import INTERVAL, SIGNED_RANK, Analysis, analysed
 from comparisons.report.captions import caption, short_caption
-from comparisons.report.columns import Column
-from comparisons.report.frame import frame_of
+from comparisons.report.columns import Column, nameless
+from comparisons.report.figures.curves import by_method, coinciding
+from comparisons.report.frame import curves, frame_of
+from comparisons.report.gaps import missing
 from comparisons.report.latex import escaped, latex
 from comparisons.report.layout import WIDE, Cell, Heading, Table, laid_out
 from comparisons.report.markdown import markdown
+from comparisons.report.summary import Statement
+from comparisons.report.terminal import show
 from tests.comparisons import synthetic
 
 if TYPE_CHECKING:
@@ -275,6 +281,48 @@ def test_reasons_that_name_their_method_share_a_note() -> None:
     ]
     (table,) = laid_out(_analysis(rows).table)
     assert table.notes == ["the method has no map"]
+
+
+def test_missing_values_whose_reasons_differ_in_numbers_are_told_once() -> None:
+    rows = [
+        replace(row, value=None, reason=f"the same for every subset of {row.sample} features")
+        for row in synthetic.rows(("digits_cnn",))
+        if (row.method, row.metric) == ("constant", "gini") or row.method == "LRP"
+    ]
+    lines = [line for line in missing(frame_of(rows)) if line.startswith("gini")]
+    assert lines == ["gini, 24 rows of LRP: the same for every subset of … features"]
+
+
+def test_a_control_with_a_common_name_keeps_the_word_in_its_reasons() -> None:
+    assert nameless("the map is constant", "constant") == "the map is constant"
+    assert nameless("LRP claims no sum", "LRP") == "the method claims no sum"
+
+
+def test_curves_that_are_the_same_share_a_line() -> None:
+    rows = synthetic.rows(("digits_cnn",), seeds=1)
+    kept = [row for row in rows if row.method in ("ILIN", "IG-10", "random")]
+    twins = [
+        replace(row, method="LRP", value=row.value and row.value * (1 + 1e-6))
+        for row in kept
+        if row.method == "ILIN"
+    ]
+    groups = coinciding(by_method(curves(frame_of([*kept, *twins]))))
+    assert groups["ILIN"] == ["ILIN", "LRP"]
+    assert groups["IG-10"] == ["IG-10"]
+    assert groups["random"] == ["random"]
+
+
+def test_the_terminal_counts_best_and_tied_columns() -> None:
+    stream = io.StringIO()
+    show(
+        laid_out(_analysis().table),
+        [Statement("What failed", ["x " * 200])],
+        Console(file=stream, width=100),
+    )
+    said = stream.getvalue()
+    assert re.search(r"ILIN +\d of 8 +\d of 8", said), said
+    assert "… (summary.md)" in said
+    assert "random" not in said
 
 
 def test_a_method_that_ignores_the_weights_is_blind_not_sane() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,9 @@ CAPTION = (
 )
 
 
+OVER: tuple[Any, ...] = ("-", (0, (2, 2)), (2, (1, 3)), (1, (1, 4)))  # all show where equal
+
+
 def cascade_figures(folder: Path, frame: pd.DataFrame) -> Iterator[Figure]:
     """One figure for each model and cascade, a panel for each method."""
     held = frame[frame["value"].notna() & frame["step"].isna()]
@@ -56,9 +59,9 @@ def cascade_figures(folder: Path, frame: pd.DataFrame) -> Iterator[Figure]:
 
 def _panel(axis: Axes, part: pd.DataFrame, method: str, order: list[str]) -> None:
     quantities = sorted(q for q in part["quantity"].unique() if of_null(q) is None)
-    for colour, quantity in zip(COLOURS, quantities, strict=False):
+    for colour, dash, quantity in zip(COLOURS, OVER, quantities, strict=False):
         of_quantity = part[part["quantity"] == quantity]
-        _line(axis, of_quantity, order, colour, quantity or "similarity")
+        _line(axis, of_quantity, order, (colour, dash), quantity or "similarity")
         first = of_quantity.iloc[0]
         band = null_band(part, Column(first["metric"], first["variant"], quantity))
         if not np.isnan(band[0]):
@@ -68,7 +71,10 @@ def _panel(axis: Axes, part: pd.DataFrame, method: str, order: list[str]) -> Non
     axis.set_xticks(range(len(order)), order, rotation=90, fontsize=7)
 
 
-def _line(axis: Axes, part: pd.DataFrame, order: list[str], colour: str, label: str) -> None:
+def _line(
+    axis: Axes, part: pd.DataFrame, order: list[str], look: tuple[str, Any], label: str
+) -> None:
+    colour, dash = look
     places, found = [], []
     for place, layer in enumerate(order):
         of_layer = part[part["layer"] == layer]
@@ -77,6 +83,6 @@ def _line(axis: Axes, part: pd.DataFrame, order: list[str], colour: str, label: 
             places.append(place)
             found.append(interval(block.values[0], draws=400))
     middle = np.array([one.value for one in found])
-    axis.plot(places, middle, color=colour, marker="o", ms=3, lw=1.4, label=label)
+    axis.plot(places, middle, color=colour, ls=dash, marker="o", ms=3, lw=1.4, label=label)
     low, high = (np.array([getattr(one, end) for one in found]) for end in ("low", "high"))
     axis.fill_between(places, low, high, color=colour, alpha=0.25, lw=0)

@@ -38,23 +38,26 @@ def correlations(table: pd.DataFrame) -> pd.DataFrame:
     if not found:
         return pd.DataFrame()
     mean = pd.concat(found).groupby(level=0, sort=False).mean()
-    mean = mean.reindex(index=mean.columns)
+    order = [label for label in _labels(held) if label in mean.columns]
+    mean = mean.reindex(index=order, columns=order)
     known = mean.columns[mean.notna().any()]
     return mean.loc[known, known]
 
 
 def _of_model(part: pd.DataFrame) -> pd.DataFrame:
-    columns = {
-        Column(line.metric, line.variant, line.quantity): None for line in part.itertuples()
-    }
-    order = [column.label for column in sorted(columns, key=lambda column: column.place)]
     labels = [
         Column(line.metric, line.variant, line.quantity).label for line in part.itertuples()
     ]
     signed = part["value"].where(part["direction"] == "higher", -part["value"])
     wide = pd.DataFrame({"label": labels, "method": part["method"].to_numpy(), "v": signed})
-    ranks = wide.pivot_table(index="method", columns="label", values="v")[order]
+    ranks = wide.pivot_table(index="method", columns="label", values="v")[_labels(part)]
     return ranks.corr("spearman", min_periods=FEWEST)
+
+
+def _labels(part: pd.DataFrame) -> list[str]:
+    """In the tables' order."""
+    columns = {Column(line.metric, line.variant, line.quantity) for line in part.itertuples()}
+    return [column.label for column in sorted(columns, key=lambda column: column.place)]
 
 
 def correlation_figures(folder: Path, table: pd.DataFrame) -> Iterator[Figure]:

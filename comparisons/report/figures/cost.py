@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.ticker import LogLocator, NullFormatter
+
 from comparisons.report.columns import Column, method_order
-from comparisons.report.figures.drawing import legend, looks, panels, save
+from comparisons.report.figures.drawing import legend, looks, panels, save, titled
 from comparisons.report.layout import models_of
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def cost_figures(folder: Path, table: pd.DataFrame) -> Iterator[Figure]:
         if len(times) < 2 or not columns:
             continue
         looked = looks(sorted(times, key=method_order))
-        figure, axes = panels(len(columns), columns=3, width=3.2, height=2.7)
+        figure, axes = panels(len(columns), columns=3, width=3.2, height=2.8)
         for axis, column in zip(axes, columns, strict=True):
             _panel(axis, part, column, times, looked)
         legend(figure, axes)
@@ -52,7 +54,7 @@ def _times(part: pd.DataFrame) -> dict[str, float]:
 
 
 def _columns(part: pd.DataFrame) -> list[Column]:
-    """As many of each family as there is room for."""
+    """As many as there is room for: of each metric its first, then of each its second."""
     ranked = part[part["family"].isin(QUALITIES) & part["direction"].isin(["higher", "lower"])]
     names = ["metric", "variant", "quantity"]
     shared = ranked.groupby(names)["method"].transform("nunique") > 1
@@ -63,8 +65,8 @@ def _columns(part: pd.DataFrame) -> list[Column]:
     turns: dict[str, int] = {}
     taken = []
     for column in columns:
-        turns[column.family] = turns.get(column.family, 0) + 1
-        taken.append((turns[column.family], column))
+        turns[column.metric] = turns.get(column.metric, 0) + 1
+        taken.append((turns[column.metric], column))
     chosen = [column for _, column in sorted(taken, key=lambda pair: pair[0])[:MOST]]
     return sorted(chosen, key=lambda column: column.place)
 
@@ -94,6 +96,10 @@ def _panel(
             ls="none",
             label=line.method,
         )
-    axis.set(xscale="log", xlabel="ms", title=f"{column.label} {column.direction.arrow}")
+    titled(axis, column)
+    axis.set(xscale="log", xlabel="ms")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
     if (held["value"] > 0).all() and held["value"].max() > 1e3 * held["value"].min():
         axis.set_yscale("log")

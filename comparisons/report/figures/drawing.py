@@ -3,6 +3,7 @@ same numbers."""
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-__all__ = ["Figure", "Look", "legend", "looks", "panels", "save", "shown"]
+    from comparisons.report.columns import Column
+
+__all__ = [
+    "Figure",
+    "Look",
+    "control_looks",
+    "legend",
+    "looks",
+    "panels",
+    "save",
+    "shown",
+    "titled",
+]
 
 # Okabe and Ito's colours, "Color Universal Design" (2008), without the pale yellow
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+CONTROL_DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (10, 3)),
+    (0, (3, 3)),
+    (0, (1, 1.5)),
+    (0, (6, 2, 1, 2)),
+)
 MARKERS = "osD^vPX"
+LABEL = 32  # characters of a line of the legend
+WIDEST = 52  # characters that stand above a panel
 SHOWN: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -88,14 +110,46 @@ def shown() -> AbstractContextManager[None]:
     return plt.rc_context(SHOWN)
 
 
+def control_looks(methods: list[str]) -> dict[str, Look]:
+    """control → its look: thin and grey, told apart by dashes."""
+    return {
+        method: Look("0.45", CONTROL_DASHES[place % len(CONTROL_DASHES)], "", 0.9)
+        for place, method in enumerate(methods)
+    }
+
+
+def titled(axis: Axes, column: Column) -> None:
+    """Above a panel the metric with its arrow, and below it quantity and variant."""
+    axis.set_title(f"{column.metric} {column.direction.arrow}".strip(), pad=16)
+    detail = column.detail if len(column.detail) <= WIDEST else f"{column.detail[:WIDEST]}…"
+    axis.text(
+        0.5, 1.02, detail, transform=axis.transAxes, ha="center", va="bottom",
+        fontsize=7.5, color="0.35",
+    )  # fmt: skip
+
+
 def legend(figure: Drawing, axes: list[Axes]) -> None:
-    """One legend for all panels, in the tables' order, beside them."""
+    """One legend for all panels, in the tables' order, below them in columns.
+
+    The figure grows by the legend's height, so the panels keep theirs.
+    """
     handles: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    ordered = sorted(handles, key=method_order)
-    figure.legend([handles[label] for label in ordered], ordered, loc="outside right upper")
+    ordered = sorted(handles, key=lambda label: method_order(label.partition(" = ")[0]))
+    labels = [textwrap.fill(label, LABEL, break_on_hyphens=False) for label in ordered]
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    columns = max(1, int(figure.get_figwidth() / (0.5 + 0.075 * longest)))
+    columns = min(columns, len(labels))
+    rows = -(-len(labels) // columns) + max(label.count("\n") for label in labels)
+    figure.set_figheight(figure.get_figheight() + 0.2 * rows + 0.1)
+    figure.legend(
+        [handles[label] for label in ordered],
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+    )
 
 
 def panels(
@@ -115,15 +169,19 @@ def panels(
     flat = list(axes.flat)
     for axis in flat[count:]:
         axis.axis("off")
+    for axis in flat[count - columns : count]:
+        axis.tick_params(labelbottom=True)  # where axes are shared and none is below
     return figure, flat[:count]
 
 
-def save(figure: Drawing, folder: Path, name: str, title: str, caption: str) -> Figure:
+def save(
+    figure: Drawing, folder: Path, name: str, title: str, caption: str, dpi: int = 150
+) -> Figure:
     """PNG for the page, PDF for a paper, without dates."""
     clean = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
     folder.mkdir(parents=True, exist_ok=True)
     png = folder / f"{clean}.png"
-    figure.savefig(png, metadata={"Software": None})
+    figure.savefig(png, dpi=dpi, metadata={"Software": None})
     figure.set_layout_engine("none")  # keeps the layout just found, and the time to find it
     undated = {"CreationDate": None, "Producer": None, "Creator": None}
     figure.savefig(folder / f"{clean}.pdf", metadata=undated)

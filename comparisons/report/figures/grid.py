@@ -30,6 +30,7 @@ __all__ = ["grid_figures"]
 
 EXAMPLES = 3
 WIDE = 10  # pictures in a row
+DPI = 120  # a tile of 1.2 inches has about as many points as a map of a photograph
 BUDGET = 4e6  # features × passes, beyond which a method is left out
 CAPTION = (
     "Attributions to the explained class, summed over channels: red for, blue against. "
@@ -84,7 +85,7 @@ def _figure(
             if number < len(tiles):
                 _draw(axis, *tiles[number])
     name = f"attributions_{network.name}"
-    return save(figure, folder, name, f"Attributions on {network.name}", CAPTION)
+    return save(figure, folder, name, f"Attributions on {network.name}", CAPTION, dpi=DPI)
 
 
 Tile = tuple[str, Any, Any, float]

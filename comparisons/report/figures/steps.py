@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from comparisons.methods import METHODS
 from comparisons.report.columns import Column
-from comparisons.report.figures.drawing import COLOURS, panels, save
+from comparisons.report.figures.drawing import COLOURS, legend, panels, save
 from comparisons.report.layout import models_of
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def step_figures(folder: Path, table: pd.DataFrame) -> Iterator[Figure]:
     for axis, model in zip(axes, models, strict=True):
         _panel(axis, held[held["model"] == model], model)
     axes[0].set_ylabel(column.label)
+    legend(figure, axes)
     yield save(figure, folder, "steps", "Completeness against steps", CAPTION)
 
 
@@ -93,4 +94,3 @@ def _panel(axis: Axes, part: pd.DataFrame, model: str) -> None:
     steps = gradients["steps"].astype(int)
     axis.set_xticks(steps, [str(step) for step in steps])
     axis.minorticks_off()
-    axis.legend()
