@@ -93,12 +93,18 @@ def is_control(method: str) -> bool:
 
 
 def nameless(reason: str, method: str) -> str:
-    """A reason without its method's name; controls bear common words, such as constant.
+    """A reason without its method's name; of a control, whose name may be a common word, only
+    where the reason opens with it.
 
-    >>> nameless("LRP claims no sum", "LRP"), nameless("the map is constant", "constant")
-    ('the method claims no sum', 'the map is constant')
+    >>> nameless("LRP claims no sum", "LRP"), nameless("constant claims no sum", "constant")
+    ('the method claims no sum', 'the method claims no sum')
+    >>> nameless("the map is constant", "constant")
+    'the map is constant'
     """
-    return reason if is_control(method) else reason.replace(method, "the method")
+    if is_control(method):
+        opens = reason.startswith(f"{method} ")
+        return f"the method{reason.removeprefix(method)}" if opens else reason
+    return reason.replace(method, "the method")
 
 
 def method_order(method: str) -> tuple[bool, int, str]:

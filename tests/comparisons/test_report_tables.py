@@ -296,6 +296,7 @@ def test_missing_values_whose_reasons_differ_in_numbers_are_told_once() -> None:
 def test_a_control_with_a_common_name_keeps_the_word_in_its_reasons() -> None:
     assert nameless("the map is constant", "constant") == "the map is constant"
     assert nameless("LRP claims no sum", "LRP") == "the method claims no sum"
+    assert nameless("constant claims no sum", "constant") == "the method claims no sum"
 
 
 def test_curves_that_are_the_same_share_a_line() -> None:
