@@ -225,12 +225,12 @@ def test_training_without_data_touches_nothing(
     without_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = fashion_data.SAMPLE.stat().st_mtime_ns
-    assert main(["train", "fashion_mnist"]) == 2
+    assert main(["train", "--only", "fashion_mnist"]) == 2
     assert "apt-get download dataset-fashion-mnist" in capsys.readouterr().err
     assert fashion_data.SAMPLE.stat().st_mtime_ns == before
 
 
 def test_unknown_data_to_train_on_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["train", "fashion"])
+        main(["train", "--only", "fashion"])
     assert "unknown data 'fashion'. Did you mean fashion_mnist?" in capsys.readouterr().err
