@@ -41,7 +41,8 @@ def frame_of(rows: Iterable[Row]) -> pd.DataFrame:
 def scalars(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that belong in tables: no points of curves.
 
-    A cell that failed has one row, for all its metric's quantities: it is repeated for each.
+    A cell that failed or is undefined has one row for all its metric's quantities, which is
+    repeated for each.
     """
     held = frame[frame["step"].isna()]
     known = held[held["value"].notna()].groupby(["metric", "variant"])["quantity"].unique()
@@ -51,18 +52,15 @@ def scalars(frame: pd.DataFrame) -> pd.DataFrame:
 def _for_each_quantity(
     frame: pd.DataFrame, known: dict[tuple[str, str], list[str]]
 ) -> pd.DataFrame:
+    alone = frame["value"].isna() & (frame["parts"] == 1) & (frame["quantity"] == "")
     quantities = [
-        _quantities(quantity, missing, known.get((metric, variant), []))
-        for metric, variant, quantity, missing in zip(
-            *(frame[name] for name in COLUMN), frame["value"].isna(), strict=True
+        known.get((metric, variant), [quantity]) if is_alone else [quantity]
+        for metric, variant, quantity, is_alone in zip(
+            *(frame[name] for name in COLUMN), alone, strict=True
         )
     ]
     repeated = frame.assign(quantity=quantities).explode("quantity")
     return repeated.reset_index(drop=True)
-
-
-def _quantities(quantity: str, missing: bool, known: list[str]) -> list[str]:
-    return known if missing and known and quantity not in known else [quantity]
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:

@@ -143,6 +143,18 @@ def test_a_name_that_is_not_registered_is_reported_without_a_direction() -> None
     assert not _cells(table, "Mine")[0].bold
 
 
+def test_a_cell_that_failed_is_missing_from_every_column_of_its_metric() -> None:
+    row = next(row for row in synthetic.rows() if row.metric == "insertion" and row.value)
+    one = replace(row, metric="infidelity", quantity="", value=1.0, part=0, parts=2)
+    other = replace(one, quantity="normalised", part=1)
+    said = "RuntimeError: no hooks"
+    failed = replace(one, method="LRP", value=None, reason=said, failed=True, parts=1)
+    table = _analysis([one, other, failed]).table
+    lacking = table[table["method"] == "LRP"]
+    assert sorted(lacking["quantity"]) == ["", "normalised"]
+    assert set(lacking["reason"]) == {said}
+
+
 def test_values_that_are_rounding_of_zero_are_tied(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         replace(row, value=3 * row.value)
