@@ -45,7 +45,7 @@ def _list(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 def _seeds(seeds: tuple[int | None, ...]) -> str:
     trained = [str(seed) for seed in seeds if seed is not None]
-    return f"training seeds {', '.join(trained)}" if trained else "published weights"
+    return f"training seeds {', '.join(trained)}" if trained else "one network"
 
 
 def _said(measure: Measure) -> str:

@@ -46,6 +46,11 @@ def _compare(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
 def _expect_results(folder: Path, parser: argparse.ArgumentParser) -> None:
     from comparisons.records.resultsfolder import FolderError, ResultsFolder
 
+    if not (folder / "plan.json").is_file():
+        parser.error(
+            f"{folder} is no results folder of a suite: it has no plan.json. Name one that "
+            "python -m comparisons run has written, such as results/quick."
+        )
     try:
         ResultsFolder(folder).plan()
     except FolderError as error:

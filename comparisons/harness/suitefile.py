@@ -97,7 +97,12 @@ def _model(table: Table, registry: Registry, examples: int) -> ModelChoice:
     seeds = table.get("seeds", list, list(trained))
     unknown = [seed for seed in seeds if seed not in trained or isinstance(seed, bool)]
     if unknown or not seeds:
-        table.refuse("seeds", f"training seeds of {name}, some of {list(trained)}", seeds)
+        expected = (
+            f"no seeds, for there is one {name} only"
+            if set(trained) == {None}
+            else f"training seeds of {name}, some of {list(trained)}"
+        )
+        table.refuse("seeds", expected, seeds)
     table.expect_once("seeds", seeds)
     return ModelChoice(name, tuple(seeds), table.number("examples", examples, least=1))
 

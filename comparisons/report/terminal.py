@@ -32,9 +32,10 @@ BRIEF = {"Do the declared sums hold?", "ILIN and InputXGradient", "What failed"}
 
 def show(tables: list[Table], statements: list[Statement], console: Console) -> None:
     """How often each method is best, model by model, and the summary's first statements."""
-    console.print(f"\n{TITLE}", style="bold", highlight=False, markup=False)
-    console.print(_drawn(tables), width=WIDTH)
-    console.print(NOTE, highlight=False, width=WIDTH)
+    if counts := _counts(tables):
+        console.print(f"\n{TITLE}", style="bold", highlight=False, markup=False)
+        console.print(_drawn(counts), width=WIDTH)
+        console.print(NOTE, highlight=False, width=WIDTH)
     for statement in statements:
         if statement.heading in BRIEF:
             console.print(f"\n{statement.heading}", style="bold", highlight=False)
@@ -43,8 +44,7 @@ def show(tables: list[Table], statements: list[Statement], console: Console) -> 
                 console.print(f"  {told}", highlight=False, markup=False, width=WIDTH)
 
 
-def _drawn(tables: list[Table]) -> Drawn:
-    counts = _counts(tables)
+def _drawn(counts: dict[tuple[str, str], tuple[int, int]]) -> Drawn:
     models = list(dict.fromkeys(model for model, _ in counts))
     drawn = Drawn(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     drawn.add_column("method", no_wrap=True, min_width=15)

@@ -19,6 +19,7 @@ pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
 from rich.console import Console
 
+from comparisons.__main__ import main
 from comparisons.measures import MEASURES
 from comparisons.models import MODELS
 from comparisons.models.network import Model, Network
@@ -230,3 +231,18 @@ def test_twenty_thousand_rows_are_reported(tmp_path: Path) -> None:
     rows = synthetic.rows()
     assert len(rows) > 20_000
     assert report(_folder(tmp_path, rows), Console(quiet=True)) == 0
+
+
+@pytest.mark.parametrize("command", [["report"], ["compare", "a"]])
+def test_a_folder_without_a_run_is_refused_with_where_runs_are(
+    tmp_path: Path,
+    command: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "nothing"])
+    said = capsys.readouterr().err
+    assert "is no results folder of a suite: it has no plan.json. Name one that" in said
+    assert "--fresh" not in said

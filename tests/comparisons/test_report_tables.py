@@ -338,6 +338,13 @@ def test_the_terminal_counts_best_and_tied_columns() -> None:
     assert "random" not in said
 
 
+def test_the_terminal_draws_no_empty_table() -> None:
+    rows = [row for row in synthetic.rows(seeds=1) if row.metric == "mprt"]
+    stream = io.StringIO()
+    show(laid_out(_analysis(rows).table), [], Console(file=stream, width=100))
+    assert stream.getvalue() == ""
+
+
 def test_a_method_that_ignores_the_weights_is_blind_not_sane() -> None:
     rows = [
         replace(row, value=1.0) if row.method == "Mine" else row

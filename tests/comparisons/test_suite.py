@@ -10,7 +10,8 @@ pytest.importorskip("rich", reason="the comparisons' extra is not installed")
 
 from comparisons.harness.registry import RegistryError, registered
 from comparisons.harness.suitefile import SuiteError, load_suite, suite_names
-from tests.comparisons.tiny import SUITE, registry, suite_file
+from comparisons.models.network import Model
+from tests.comparisons.tiny import SUITE, network, registry, suite_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,3 +179,10 @@ def test_a_taken_name_is_refused() -> None:
     known = registry()
     with pytest.raises(RegistryError, match="The name 'Noise' is taken by "):
         known.with_method(known.methods["Noise"])
+
+
+def test_seeds_of_a_network_that_is_there_once_are_refused(tmp_path: Path) -> None:
+    once = registry().with_model(Model("once", network))
+    text = SUITE.replace('"net"', '"once"')
+    with pytest.raises(SuiteError, match=r"expected no seeds, for there is one once only, got"):
+        load_suite(suite_file(tmp_path, text), once)
