@@ -53,7 +53,10 @@ class Copied:
         self.module = copy.deepcopy(model)
         self._trained = [tensor.detach().clone() for tensor in _state(self.module)]
         self._modules = named_layers(self.module)
-        self._randomise = randomise or partial(redraw, batch_norm=batch_norm)
+        # redraw leaves the global generators alone by itself
+        self._randomise = (
+            _alone(randomise) if randomise else partial(redraw, batch_norm=batch_norm)
+        )
         self.layers = executed_layers(self.module, inputs, additional_forward_args)
         self.restore()
 
@@ -65,14 +68,23 @@ class Copied:
 
     def randomise(self, layer: str, seed: int) -> None:
         """One layer anew; the others stay as they are."""
-        with drawing_from(seed):
-            self._randomise(self._modules[layer], seed)
+        self._randomise(self._modules[layer], seed)
 
     def randomise_all(self, layers: Iterable[str], seeds: Iterable[int]) -> None:
         """Trained values first, then every layer anew."""
         self.restore()
         for layer, seed in zip(layers, seeds, strict=True):
             self.randomise(layer, seed)
+
+
+def _alone(randomise: Callable[[nn.Module, int], None]) -> Callable[[nn.Module, int], None]:
+    """With the global generators at the seed inside, and as they were afterwards."""
+
+    def randomised(module: nn.Module, seed: int) -> None:
+        with drawing_from(seed):
+            randomise(module, seed)
+
+    return randomised
 
 
 def _state(module: nn.Module) -> Iterator[Tensor]:
