@@ -18,7 +18,8 @@ ESTIMATE = (
 SANITY = (
     "A sanity check, not a ranking: how alike the maps of the trained and the randomised "
     "network are, and the band that two networks with nothing trained give. Inside: like "
-    "chance; outside: not like chance; undecided: the interval reaches over the band's end; "
+    "chance; above: something is left that chance does not give; below: less alike than chance "
+    "gives; undecided: the interval reaches over the band's end; no null: none was measured; "
     "blind: any two networks give the same map."
 )
 RANKS = (

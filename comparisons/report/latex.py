@@ -60,11 +60,16 @@ def _line(line: Line) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    value = escaped(cell.text)
+    value = _signed(cell.text)
     value = f"\\textbf{{{value}}}" if cell.bold else value
     value += "".join(f"\\textsuperscript{{{number}}}" for number in cell.notes)
-    small = [f"\\scriptsize {escaped(t)}" for t in (cell.interval, cell.verdict) if t]
+    small = [f"\\scriptsize {_signed(t)}" for t in (cell.interval, cell.verdict) if t]
     return _stacked([value, *small])
+
+
+def _signed(text: str) -> str:
+    """Numbers with a minus, where a text has a hyphen."""
+    return escaped(text.replace("-", "−"))
 
 
 def _stacked(lines: list[str]) -> str:

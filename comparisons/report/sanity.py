@@ -2,7 +2,9 @@
 
 A method that depends on the network's weights gives, once all are random, maps that are as
 similar to the original as those of two random networks are to each other: the *null*. A value
-is inside the null band, outside it, or undecided where its interval reaches over an end. A
+is inside the null band, above or below it, or undecided where its interval reaches over an
+end. Above, something is left that chance does not give; below, the maps of the trained and the
+randomised network are less alike than those of two random ones, so training is seen in them. A
 method whose null is 1 too gives any two networks the same map: it is *blind* to them. A
 quantity named with the word "null" holds the null of the quantity without it.
 """
@@ -103,7 +105,9 @@ def verdict(found: Band, band: Band) -> str:
     """Of an interval against the null band.
 
     >>> verdict((0.1, 0.2), (0.0, 0.3)), verdict((0.8, 0.9), (0.0, 0.3))
-    ('inside', 'outside')
+    ('inside', 'above')
+    >>> verdict((0.1, 0.2), (0.4, 0.5))
+    'below'
     >>> verdict((1.0, 1.0), (1.0, 1.0))  # blind to the weights
     'blind'
     >>> verdict((0.2, 0.4), (0.0, 0.3)), verdict((0.2, 0.4), (float("nan"), float("nan")))
@@ -115,4 +119,6 @@ def verdict(found: Band, band: Band) -> str:
         return "blind"
     if band[0] <= found[0] and found[1] <= band[1]:
         return "inside"
-    return "outside" if found[1] < band[0] or found[0] > band[1] else "undecided"
+    if found[1] < band[0]:
+        return "below"
+    return "above" if found[0] > band[1] else "undecided"

@@ -46,7 +46,7 @@ def sums(table: pd.DataFrame) -> list[str]:
     none = sorted((m for m, n in silent.items() if n == 0), key=method_order)
     lines = [
         f"The error is that of {column.label}; the greatest {column.statistic} of any model "
-        "counts."
+        f"counts, and what is at most {number(ROUNDING)} is rounding."
     ]
     if exact:
         lines.append(f"Holds up to rounding: {_listed(exact)}.")

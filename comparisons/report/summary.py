@@ -82,8 +82,10 @@ def _sanity(table: pd.DataFrame) -> list[str]:
         lines.append(
             "This is a check, not a ranking: inside the null band says that nothing of the "
             "trained network's map is left once its weights are random, which holds of fresh "
-            "noise too; blind, that the map never depended on them. A method that multiplies "
-            "by the input keeps what the input contributes, in its null as well."
+            "noise too; above, that something is; below, that the maps are less alike than "
+            "those of two random networks; blind, that the map never depended on them. A "
+            "method that multiplies by the input keeps what the input contributes, in its null "
+            "as well."
         )
     return lines
 

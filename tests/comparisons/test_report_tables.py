@@ -203,7 +203,7 @@ def test_descriptive_columns_and_sanity_checks_have_no_best() -> None:
     table = _analysis().table
     assert not table[table["family"].isin(["complexity", "randomisation"])]["tied"].any()
     assert set(table[table["family"] == "randomisation"]["verdict"]) <= {
-        "inside", "outside", "undecided",
+        "inside", "above", "below", "undecided",
     }  # fmt: skip
 
 
@@ -262,6 +262,8 @@ def test_latex_tables_are_whole() -> None:
         cells = {len(re.findall(r"(?<!\\)&", line)) for line in lines}
         assert cells == {len(tabular[0])}
     assert "\\textbf{0.624}" in text
+    assert "e$-$" in text  # a minus, where "-" would be a hyphen
+    assert not re.search(r"[{\[ e]-\d", text)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
