@@ -120,7 +120,8 @@ def _ties_of(
         return "", set()
     of_table = pairs[(pairs["model"] == block.model) & (pairs["family"] == block.column.family)]
     family = int(of_table["family_size"].max()) if len(of_table) else 0
-    if smallest_p(block.values.shape[2]) * family < LEVEL:
+    measured = int(np.isfinite(block.by_example[block.methods.index(best)]).sum())
+    if smallest_p(measured) * family < LEVEL:
         return SIGNED_RANK, {best, *(m for m, (p, _) in against.items() if p >= LEVEL)}
     return INTERVAL, {best, *(m for m in against if _overlaps(block, best, m))}
 
@@ -133,7 +134,7 @@ def _overlaps(block: Block, best: str, method: str) -> bool:
     difference = np.where(np.abs(difference) <= rounding, 0.0, difference)
     statistic: Any = block.column.statistic
     found = interval(difference, statistic=statistic)
-    return found.low <= 0 <= found.high
+    return found.low <= 0 <= found.high or found.value == 0
 
 
 def _best(block: Block, found: list[Interval]) -> str | None:

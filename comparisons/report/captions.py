@@ -29,7 +29,8 @@ RANKS = (
 NEITHER = "Neither way is better: nothing is bold."
 BOLD = {
     False: "Bold: the best and all that the signed-rank test does not tell from it (Holm over "
-    "the family's pairs and columns, p ≥ .05).",
+    "the family's pairs and columns, p ≥ .05); in a column of too few examples for it, all "
+    "whose paired differences have a 95 % interval that holds 0.",
     True: "Bold: the best and all whose paired differences from it have a 95 % interval that "
     "holds 0, uncorrected: with so few examples the signed-rank test after Holm could tell "
     "nothing apart.",

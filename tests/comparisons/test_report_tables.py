@@ -191,6 +191,21 @@ def test_ties_with_many_examples_go_by_the_signed_rank_test() -> None:
     assert (same.query("family == 'faithfulness'")["p_holm"] == 1).all()
 
 
+def test_a_column_of_one_example_is_not_tied_for_want_of_pairs() -> None:
+    rows = [
+        replace(row, value=1.0 + (row.method == "LRP"))
+        if row.metric == "cost" and row.sample == 0
+        else replace(row, value=None, reason="the first only")
+        if row.metric == "cost"
+        else row
+        for row in synthetic.rows(("digits_cnn",), seeds=2, examples=30)
+    ]
+    table = _analysis(rows).table.query("model == 'digits_cnn' and metric == 'cost'")
+    assert set(table["tie_rule"]) == {INTERVAL}
+    assert not table[table["method"] == "LRP"]["tied"].any()
+    assert table[table["method"] == "ILIN"]["tied"].all()
+
+
 def test_controls_stand_apart_and_are_never_best() -> None:
     found = _analysis()
     assert not found.table[found.table["control"].astype(bool)]["tied"].any()
