@@ -20,7 +20,7 @@ from comparisons.statistics import friedman, interval, smallest_p
 from comparisons.statistics.signedrank import RESOLUTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from comparisons.statistics import Friedman, Interval
 
@@ -122,8 +122,19 @@ def _ties_of(
     family = int(of_table["family_size"].max()) if len(of_table) else 0
     measured = int(np.isfinite(block.by_example[block.methods.index(best)]).sum())
     if smallest_p(measured) * family < LEVEL:
-        return SIGNED_RANK, {best, *(m for m, (p, _) in against.items() if p >= LEVEL)}
+        return SIGNED_RANK, {best, *_not_behind(block, against)}
     return INTERVAL, {best, *(m for m in against if _overlaps(block, best, m))}
+
+
+def _not_behind(block: Block, against: dict[str, tuple[float, float]]) -> Iterator[str]:
+    """Methods that the test does not tell from the best, or puts before it.
+
+    The best has the best mean; a test on ranks may prefer another, which is then no worse.
+    """
+    sign = 1 if block.column.direction is Direction.HIGHER else -1
+    for method, (p, effect) in against.items():
+        if p >= LEVEL or sign * effect < 0:
+            yield method
 
 
 def _overlaps(block: Block, best: str, method: str) -> bool:

@@ -180,6 +180,24 @@ def test_ties_with_few_examples_go_by_intervals_and_equal_methods_are_tied() -> 
     assert bold == [["ILIN", "InputXGradient"]] * 2
 
 
+def test_a_method_that_the_test_prefers_to_the_best_mean_is_not_behind() -> None:
+    row = next(row for row in synthetic.rows() if row.metric == "pointing_game")
+    one = replace(row, part=0, parts=1, reason=None, model_seed=0)
+    rows = [
+        replace(one, method=method, sample=sample, value=value)
+        for sample in range(20)
+        for method, value in (
+            ("ILIN", 50.0 if sample == 0 else 1.0),  # the best mean, by one example
+            ("IG-50", 2.0 + sample / 100),
+            ("Saliency", 0.5),
+        )
+    ]
+    table = _analysis(rows).table.query(f"model == '{one.model}'")
+    assert set(table["tie_rule"]) == {SIGNED_RANK}
+    assert set(table[table["best"]]["method"]) == {"ILIN"}
+    assert set(table[table["tied"]]["method"]) == {"ILIN", "IG-50"}
+
+
 def test_ties_with_many_examples_go_by_the_signed_rank_test() -> None:
     rows = synthetic.rows(("digits_cnn",), seeds=2, examples=20)
     found = _analysis(rows)
