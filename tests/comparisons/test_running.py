@@ -425,7 +425,7 @@ def test_a_killed_run_goes_on_to_the_same_records(whole: Records, tmp_path: Path
         (["run", "quik"], "got 'quik'. Did you mean quick?"),
         (["run", "--examples", "0"], "expected a whole number of at least 1, got '0'"),
         (["cost", "--models", "resnet"], "unknown model 'resnet'. Did you mean resnet50"),
-        (["report", "nowhere"], "nowhere is no results folder of a suite: plan.json cannot"),
+        (["report", "nowhere"], "nowhere is no results folder of a suite: it has no plan.json"),
     ],
 )
 def test_wrong_usage_says_what_is_right(
