@@ -10,7 +10,6 @@ import torch
 
 from comparisons.harness.loading import Unavailable, hashes_of
 from comparisons.harness.plan import describe, pending
-from comparisons.records import read_records
 from comparisons.records.provenance import provenance
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from comparisons.records import Records
     from comparisons.records.resultsfolder import ResultsFolder
 
-__all__ = ["Run", "begin"]
+__all__ = ["Run", "begin", "sign"]
 
 
 @dataclass(frozen=True)
@@ -66,15 +65,13 @@ class Run:
         self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def begin(this: Run, whole: Suite, device: str, holding: ExitStack, *, fresh: bool) -> None:
-    """The first process alone: the folder, its plan and its provenance."""
+def begin(this: Run, whole: Suite, holding: ExitStack, *, fresh: bool) -> None:
+    """The first process alone: the folder and its plan."""
     if fresh and (aside := this.folder.set_aside()) is not None:
         this.say(f"The earlier results are in {aside} now.")
     this.folder.open(describe(whole, this.registry), hashes_of(this.networks))
     holding.enter_context(this.folder.held())
     _tell_unavailable(this)
-    if this.left(read_records(this.folder.path)):
-        _add_provenance(this, device)
 
 
 def _tell_unavailable(this: Run) -> None:
@@ -84,7 +81,8 @@ def _tell_unavailable(this: Run) -> None:
             this.say(f"{name} cannot be loaded, its cells fail: {network.reason}")
 
 
-def _add_provenance(this: Run, device: str) -> None:
+def sign(this: Run, device: str) -> None:
+    """The first process alone: who is about to write, on what, with what."""
     entry = provenance(
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         suite=this.suite.name,

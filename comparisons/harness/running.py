@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from comparisons.harness.baselines import expect_baselines
-from comparisons.harness.beginning import Run, begin
+from comparisons.harness.beginning import Run, begin, sign
 from comparisons.harness.estimate import paces_of, seconds_of, spoken
 from comparisons.harness.exits import Exit
 from comparisons.harness.loading import examples_of, load_networks
@@ -92,8 +92,10 @@ def run(
         expect_baselines(whole, networks)
         planned = cells(part, units(part, examples_of(networks)))
         this = Run(part, known, networks, folder, shard, speaking, planned, retry_failed)
-        shard.first_does(lambda: begin(this, whole, device, holding, fresh=fresh))
+        shard.first_does(lambda: begin(this, whole, holding, fresh=fresh))
         left = this.left(read_records(folder.path))
+        if left:
+            shard.first_does(lambda: sign(this, device))
         shard.wait()  # nobody writes before all have read
         try:
             _measure(this, left, max_minutes)
