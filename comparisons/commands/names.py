@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from comparisons.nearest import hint
 
 if TYPE_CHECKING:
     import argparse
@@ -25,13 +26,7 @@ def known(
     """The chosen names, or all; near matches are offered for one that is not known."""
     for name in names or []:
         if name not in choices:
-            near = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.4)
-            hint = (
-                f"Did you mean {' or '.join(near)}?"
-                if near
-                else f"Known: {', '.join(choices)}."
-            )
-            parser.error(f"unknown {what} {name!r}. {hint}")
+            parser.error(f"unknown {what} {name!r}. {hint(name, choices)}")
     return names or list(choices)
 
 

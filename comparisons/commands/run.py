@@ -6,11 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comparisons.commands.names import known
-
 if TYPE_CHECKING:
     from comparisons.commands.names import Commands
-    from comparisons.harness.registry import Registry
 
 __all__ = ["add"]
 
@@ -76,19 +73,16 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    from comparisons.harness.registry import registered
     from comparisons.harness.running import run
     from comparisons.harness.shards import StoppedByFirstError
     from comparisons.harness.suitefile import SuiteError
     from comparisons.records.resultsfolder import FolderError
 
-    registry = registered()
+    _expect_device(options.device, parser)
     try:
-        _expect_names(options, registry, parser)
         return run(
             options.suite,
             options.out,
-            registry=registry,
             models=options.models,
             methods=options.methods,
             measures=options.measures,
@@ -106,19 +100,8 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return 2
 
 
-def _expect_names(
-    options: argparse.Namespace, registry: Registry, parser: argparse.ArgumentParser
-) -> None:
-    """Only what the suite holds can be chosen from it, and only a device that is there."""
-    from comparisons.harness.suitefile import load_suite
-
-    suite = load_suite(options.suite, registry)
-    held = f"of the suite {suite.name}"
-    known(options.models, [choice.name for choice in suite.models], f"model {held}", parser)
-    known(options.methods, suite.methods, f"method {held}", parser)
-    measures = list(dict.fromkeys(choice.name for choice in suite.measures))
-    known(options.measures, measures, f"measure {held}", parser)
-    if options.device == "cuda":
+def _expect_device(device: str, parser: argparse.ArgumentParser) -> None:
+    if device == "cuda":
         import torch
 
         if not torch.cuda.is_available():

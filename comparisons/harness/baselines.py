@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from comparisons.harness.loading import Unavailable
-from comparisons.harness.suitetable import SuiteError, hint
+from comparisons.harness.suitetable import SuiteError
 from comparisons.measures.removal import lacking
+from comparisons.nearest import hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -24,6 +24,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from comparisons.harness.suitetable import SuiteError
+from comparisons.nearest import hint
 from comparisons.records.digest import digest
 
 if TYPE_CHECKING:
@@ -108,7 +110,16 @@ class Suite:
         measures: Collection[str] | None = None,
         examples: int | None = None,
     ) -> Suite:
-        """The part with the given names, on ``examples`` of each model; None leaves all."""
+        """The part with the given names, on ``examples`` of each model; None leaves all.
+
+        Raises:
+            SuiteError: a name that the suite does not hold.
+        """
+        self._expect(models, [choice.name for choice in self.models], "model")
+        self._expect(methods, self.methods, "method")
+        self._expect(
+            measures, dict.fromkeys(choice.name for choice in self.measures), "measure"
+        )
         return replace(
             self,
             models=tuple(
@@ -123,3 +134,10 @@ class Suite:
                 if measures is None or choice.name in measures
             ),
         )
+
+    def _expect(self, names: Collection[str] | None, held: Collection[str], what: str) -> None:
+        for name in names or ():
+            if name not in held:
+                raise SuiteError(
+                    f"unknown {what} of the suite {self.name} {name!r}. {hint(name, held)}"
+                )

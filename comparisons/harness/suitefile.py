@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comparisons.harness.suite import MeasureChoice, ModelChoice, Suite
 from comparisons.harness.suitetable import SuiteError, Table
+from comparisons.nearest import hint
 from comparisons.records.digest import digest
 
 if TYPE_CHECKING:
@@ -59,11 +59,9 @@ def _path_of(suite: str | Path) -> Path:
     path = Path(suite)
     if path.is_file():
         return path
-    known = suite_names()
-    near = difflib.get_close_matches(str(suite), known, n=3, cutoff=0.4)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
     raise SuiteError(
-        f"Expected the name of a suite or the path of a TOML file, got {str(suite)!r}. {hint}"
+        f"Expected the name of a suite or the path of a TOML file, got {str(suite)!r}. "
+        f"{hint(str(suite), suite_names())}"
     )
 
 

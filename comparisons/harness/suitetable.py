@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from comparisons.nearest import hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-__all__ = ["SuiteError", "Table", "hint"]
+__all__ = ["SuiteError", "Table"]
 
 KINDS = {
     str: "a text",
@@ -135,11 +136,3 @@ class Table:
 
     def _path(self, key: str) -> str:
         return f"{self.where}.{key}" if self.where else key
-
-
-def hint(name: str, known: Collection[str], *, most: int = 3) -> str:
-    """The known names that are nearest, or all of them."""
-    near = difflib.get_close_matches(name, list(known), n=most, cutoff=0.4)
-    if near:
-        return f"Did you mean {' or '.join(near)}?"
-    return f"Known: {', '.join(known) or 'none'}."
