@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from comparisons.commands.names import Commands
 
-__all__ = ["add"]
+__all__ = ["add", "trainers"]
 
 
 def add(commands: Commands) -> None:
@@ -28,13 +28,18 @@ def add(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    known_trainers = trainers()
+    for name in known(options.only, known_trainers, "data", parser):
+        known_trainers[name]()
+    return 0
+
+
+def trainers() -> dict[str, Callable[[], None]]:
+    """Data → what trains its networks again."""
     from comparisons.models import digits, fashion_training, tabular
 
-    trainers: dict[str, Callable[[], None]] = {
+    return {
         "digits": digits.train,
         "fashion_mnist": fashion_training.train,
         "breast_cancer": tabular.train,
     }
-    for name in known(options.only, trainers, "data", parser):
-        trainers[name]()
-    return 0

@@ -1,14 +1,12 @@
 """Two small networks for the 8×8 digits of scikit-learn, trained here.
 
-``python -m comparisons train`` makes the committed weights and the JSON beside them. The
-CNN is piecewise linear (ReLU, batch norm, max pooling); the transformer is not (GELU, layer
-norm, attention).
+``python -m comparisons train --only digits`` makes the committed weights and the JSON beside
+them. The CNN is piecewise linear (ReLU, batch norm, max pooling); the transformer is not (GELU,
+layer norm, attention).
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,14 +16,14 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from comparisons.models.images import image_baselines, pixel_blocks
-from comparisons.models.network import Model, Network, hash_of
+from comparisons.models.network import Model, Network
+from comparisons.models.trained import WEIGHTS, facts_of, restore, save_facts, save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["MODELS", "SEEDS", "WEIGHTS", "DigitsCNN", "DigitsViT", "cnn", "train", "vit"]
 
-WEIGHTS = Path(__file__).parent / "weights"
 SEEDS = (0, 1, 2)
 EXAMPLES = 32
 
@@ -85,10 +83,8 @@ MODELS = {
 
 
 def _network(name: str, build: Callable[[], nn.Module], seed: int | None) -> Network:
-    model = build().eval()
-    state = torch.load(WEIGHTS / f"{name}_{seed}.pt", weights_only=True)
-    model.load_state_dict(state)
-    facts = json.loads((WEIGHTS / f"{name}_{seed}.json").read_text())
+    model, file = build(), f"{name}_{seed}"
+    weights, facts = restore(model, WEIGHTS, file), facts_of(WEIGHTS, file)
     train_images, _, images, labels = _data()
     inputs = images[:EXAMPLES]
     return Network(
@@ -101,7 +97,7 @@ def _network(name: str, build: Callable[[], nn.Module], seed: int | None) -> Net
             f"{build.__name__} trained here (seed {facts['seed']}), test accuracy "
             f"{facts['test_accuracy']:.1%}; scikit-learn's 8×8 digits, test split"
         ),
-        weights_hash=hash_of(state),
+        weights_hash=weights,
         dataset="digits",
         seed=seed,
         baselines=image_baselines(inputs, train_images.mean(0, keepdim=True)),
@@ -122,7 +118,6 @@ def _data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def train(seeds: tuple[int, ...] = SEEDS, epochs: int = 40) -> None:
     """Train both networks and write weights, seed, accuracy and hash. Some minutes."""
-    WEIGHTS.mkdir(exist_ok=True)
     for seed in seeds:
         for name, build in (("digits_cnn", DigitsCNN), ("digits_vit", DigitsViT)):
             _train(f"{name}_{seed}", build, seed, epochs)
@@ -132,18 +127,14 @@ def _train(name: str, build: Callable[[], nn.Module], seed: int, epochs: int) ->
     torch.manual_seed(seed)
     model = build()
     accuracy = _fit(model, epochs)
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    torch.save(state, WEIGHTS / f"{name}.pt")
-    digest = hash_of(state)
     facts = {
         "seed": seed,
         "epochs": epochs,
         "test_accuracy": round(accuracy, 4),
-        "sha256": digest,
-        "command": "python -m comparisons train",
+        "sha256": save_weights(model, WEIGHTS, name),
+        "command": "python -m comparisons train --only digits",
     }
-    (WEIGHTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"{name}: test accuracy {accuracy:.1%}, sha256 {digest[:12]}")
+    save_facts(facts, WEIGHTS, name)
 
 
 def _fit(model: nn.Module, epochs: int) -> float:

@@ -2,14 +2,12 @@
 
 The CNN is piecewise linear (ReLU, batch norm, max pooling) and made of modules that occur
 once, so that DeepLIFT, LRP and guided backprop can run on it. The transformer is not piecewise
-linear (GELU, layer norm, attention). ``python -m comparisons train fashion_mnist`` makes the
-weights.
+linear (GELU, layer norm, attention). ``python -m comparisons train --only fashion_mnist`` makes
+the weights.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,11 +15,11 @@ from torch import Tensor, nn
 
 from comparisons.models.fashion_data import CLASSES, mean_image, sample
 from comparisons.models.images import image_baselines, pixel_blocks
-from comparisons.models.network import Model, Network, hash_of
+from comparisons.models.network import Model, Network
+from comparisons.models.trained import WEIGHTS, facts_of, restore
 
 __all__ = ["MODELS", "SEEDS", "WEIGHTS", "FashionCNN", "FashionViT", "cnn", "vit"]
 
-WEIGHTS = Path(__file__).parent / "weights"
 SEEDS = (0, 1, 2)
 
 
@@ -72,8 +70,8 @@ class FashionViT(nn.Module):
 def cnn(seed: int | None = 0) -> Network:
     """The CNN of a seed with a hundred test images and its twin."""
     twin = FashionCNN()
-    twin.load_state_dict(_state(f"fashion_cnn_{seed}_twin"))
-    return _network(f"fashion_cnn_{seed}", FashionCNN(), twin.eval())
+    restore(twin, WEIGHTS, f"fashion_cnn_{seed}_twin")
+    return _network(f"fashion_cnn_{seed}", FashionCNN(), twin)
 
 
 def vit(seed: int | None = 0) -> Network:
@@ -88,17 +86,16 @@ MODELS = {
 
 
 def _network(file: str, model: nn.Module, twin: nn.Module | None = None) -> Network:
-    state, facts = _state(file), json.loads((WEIGHTS / f"{file}.json").read_text())
-    model.load_state_dict(state)
+    weights, facts = restore(model, WEIGHTS, file), facts_of(WEIGHTS, file)
     images, labels = sample()
     return Network(
         name=file.rpartition("_")[0],
-        model=model.eval(),
+        model=model,
         inputs=images,
         images=images[:, 0].numpy(),
         labels=[CLASSES[label] for label in labels.tolist()],
         description=_description(model, facts),
-        weights_hash=hash_of(state),
+        weights_hash=weights,
         dataset="fashion_mnist",
         seed=facts["seed"],
         baselines=image_baselines(images, mean_image()),
@@ -106,11 +103,6 @@ def _network(file: str, model: nn.Module, twin: nn.Module | None = None) -> Netw
         window=(1, 4, 4),
         twin=twin,
     )
-
-
-def _state(file: str) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = torch.load(WEIGHTS / f"{file}.pt", weights_only=True)
-    return state
 
 
 def _description(model: nn.Module, facts: dict[str, Any]) -> str:

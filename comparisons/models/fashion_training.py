@@ -7,15 +7,14 @@ by heart (Adebayo et al. 2018, arXiv 1810.03292, the data randomisation test).
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 
-from comparisons.models.fashion import SEEDS, WEIGHTS, FashionCNN, FashionViT
+from comparisons.models.fashion import SEEDS, FashionCNN, FashionViT
 from comparisons.models.fashion_data import whole, write_sample
-from comparisons.models.network import hash_of
+from comparisons.models.trained import WEIGHTS, save_facts, save_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,7 +48,7 @@ def _train_cnn(seed: int, train_set: tuple[Tensor, Tensor], test_set: Any) -> No
     name = f"fashion_cnn_{seed}"
     facts = _facts(network, name, seed, CNN_EPOCHS, test_set)
     facts["twin"] = _train_twin(seed, train_set, test_set)
-    _write(name, facts)
+    save_facts(facts, WEIGHTS, name)
 
 
 def _train_vit(seed: int, train_set: tuple[Tensor, Tensor], test_set: Any) -> None:
@@ -57,7 +56,7 @@ def _train_vit(seed: int, train_set: tuple[Tensor, Tensor], test_set: Any) -> No
     network = FashionViT()
     _fit(network, *train_set, epochs=VIT_EPOCHS, rate=3e-3)
     name = f"fashion_vit_{seed}"
-    _write(name, _facts(network, name, seed, VIT_EPOCHS, test_set))
+    save_facts(_facts(network, name, seed, VIT_EPOCHS, test_set), WEIGHTS, name)
 
 
 def _train_twin(seed: int, train_set: tuple[Tensor, Tensor], test_set: Any) -> dict[str, Any]:
@@ -71,7 +70,7 @@ def _train_twin(seed: int, train_set: tuple[Tensor, Tensor], test_set: Any) -> d
         "epochs": epochs,
         "train_accuracy": round(learned, 4),
         "test_accuracy": round(accuracy(twin, *test_set), 4),
-        "sha256": _save(twin, f"fashion_cnn_{seed}_twin"),
+        "sha256": save_weights(twin, WEIGHTS, f"fashion_cnn_{seed}_twin"),
     }
 
 
@@ -129,20 +128,8 @@ def _facts(
         "train_images": 60000,
         "epochs": epochs,
         "test_accuracy": round(accuracy(network, *test_set), 4),
-        "sha256": _save(network, name),
+        "sha256": save_weights(network, WEIGHTS, name),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "command": "python -m comparisons train fashion_mnist",
+        "command": "python -m comparisons train --only fashion_mnist",
     }
-
-
-def _save(network: nn.Module, name: str) -> str:
-    """Write the weights; their hash."""
-    state = {key: value.clone() for key, value in network.state_dict().items()}
-    torch.save(state, WEIGHTS / f"{name}.pt")
-    return hash_of(state)
-
-
-def _write(name: str, facts: dict[str, Any]) -> None:
-    (WEIGHTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"{name}: test accuracy {facts['test_accuracy']:.1%}, sha256 {facts['sha256'][:12]}")

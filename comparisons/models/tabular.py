@@ -7,8 +7,6 @@ the baseline "zero" is the mean tumour.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -17,14 +15,14 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from comparisons.models.network import Model, Network, hash_of
+from comparisons.models.network import Model, Network
+from comparisons.models.trained import WEIGHTS, facts_of, restore, save_facts, save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["MODELS", "SEEDS", "WEIGHTS", "gelu", "relu", "train"]
 
-WEIGHTS = Path(__file__).parent / "weights"
 SEEDS = (0, 1, 2)
 EXAMPLES = 64
 EPOCHS = 15
@@ -62,17 +60,14 @@ MODELS = {
 
 def train(seeds: tuple[int, ...] = SEEDS) -> None:
     """Train both networks and write weights, seed, accuracy and hash. Some seconds."""
-    WEIGHTS.mkdir(exist_ok=True)
     for seed in seeds:
         for name, activation in (("relu", nn.ReLU), ("gelu", nn.GELU)):
             _train(f"breast_cancer_{name}_{seed}", activation, seed)
 
 
 def _network(name: str, activation: Callable[[], nn.Module], seed: int | None) -> Network:
-    model, split = _perceptron(activation).eval(), _split()
-    state = torch.load(WEIGHTS / f"{name}_{seed}.pt", weights_only=True)
-    model.load_state_dict(state)
-    facts = json.loads((WEIGHTS / f"{name}_{seed}.json").read_text())
+    model, split, file = _perceptron(activation), _split(), f"{name}_{seed}"
+    weights, facts = restore(model, WEIGHTS, file), facts_of(WEIGHTS, file)
     return Network(
         name=name,
         model=model,
@@ -83,7 +78,7 @@ def _network(name: str, activation: Callable[[], nn.Module], seed: int | None) -
             f"{facts['test_accuracy']:.1%}; scikit-learn's breast cancer data, standardised, "
             "test split"
         ),
-        weights_hash=hash_of(state),
+        weights_hash=weights,
         dataset="breast_cancer",
         seed=seed,
         baselines={
@@ -123,18 +118,14 @@ def _train(name: str, activation: Callable[[], nn.Module], seed: int) -> None:
     torch.manual_seed(seed)
     model = _perceptron(activation)
     accuracy = _fit(model)
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    torch.save(state, WEIGHTS / f"{name}.pt")
-    digest = hash_of(state)
     facts = {
         "seed": seed,
         "epochs": EPOCHS,
         "test_accuracy": round(accuracy, 4),
-        "sha256": digest,
-        "command": "python -m comparisons train",
+        "sha256": save_weights(model, WEIGHTS, name),
+        "command": "python -m comparisons train --only breast_cancer",
     }
-    (WEIGHTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"{name}: test accuracy {accuracy:.1%}, sha256 {digest[:12]}")
+    save_facts(facts, WEIGHTS, name)
 
 
 def _fit(model: nn.Module) -> float:

@@ -62,7 +62,7 @@ def test_weights_are_those_the_json_describes(case: tuple[str, int], network: Ne
     assert network.weights_hash == hash_of(network.model.state_dict()) == facts["sha256"]
     assert network.seed == facts["seed"] == case[1]
     assert sum(p.numel() for p in network.model.parameters()) == facts["parameters"]
-    assert facts["command"] == "python -m comparisons train fashion_mnist"
+    assert facts["command"] == "python -m comparisons train --only fashion_mnist"
 
 
 def test_the_sample_is_classified_as_well_as_the_test_set(

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
+from comparisons.__main__ import main
+from comparisons.commands import train
 from comparisons.models import MODELS, digits
 from comparisons.models.network import hash_of
+from comparisons.models.trained import WEIGHTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("seed", digits.SEEDS)
@@ -24,6 +32,18 @@ def test_committed_weights_are_those_the_json_describes(name: str, seed: int) ->
     with torch.no_grad():
         accuracy = (network.model(images).argmax(1) == labels).double().mean()
     assert float(accuracy) == pytest.approx(facts["test_accuracy"], abs=5e-3)
+
+
+@pytest.mark.parametrize("path", sorted(WEIGHTS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_recorded_command_trains_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    trainers = {data: partial(ran.append, data) for data in train.trainers()}
+    monkeypatch.setattr(train, "trainers", lambda: trainers)
+    command = json.loads(path.read_text())["command"].split()
+    assert command[:3] == ["python", "-m", "comparisons"]
+    assert main(command[3:]) == 0
+    (data,) = ran
+    assert path.stem.startswith(data.partition("_")[0])
 
 
 def test_hash_tells_weights_apart() -> None:
