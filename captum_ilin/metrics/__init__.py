@@ -17,9 +17,11 @@ from captum_ilin.metrics.axiomatic import (
     local_fidelity,
     sensitivity_n,
 )
+from captum_ilin.metrics.chance import drawing_from
 from captum_ilin.metrics.complexity import entropy, gini
 from captum_ilin.metrics.costs import Cost, Counted, cost, median_seconds
 from captum_ilin.metrics.errors import MetricInputError, MetricPackageError
+from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.faithfulness import (
     BaselineSubset,
     Curve,
@@ -82,12 +84,14 @@ __all__ = [
     "Perturbation",
     "Scores",
     "abs_spearman",
+    "attributions_of",
     "baseline_completeness",
     "bias_share",
     "cost",
     "data_randomisation",
     "declared_completeness",
     "deletion",
+    "drawing_from",
     "dummy",
     "efficient_mprt",
     "entropy",

@@ -62,6 +62,12 @@ def attributions_of(
 
     Raises:
         MetricInputError: there is not one attribution for each input, of its shape.
+
+    >>> import torch
+    >>> from captum.attr import InputXGradient
+    >>> from captum_ilin.metrics import attributions_of
+    >>> attributions_of(InputXGradient, lambda x: 3 * x.sum(1), torch.ones(1, 2))
+    (tensor([[3., 3.]]),)
     """
     batch_of(inputs)
     leaves = tuple(map(_leaf, as_tuple(inputs)))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
 import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
+from captum_ilin.metrics import drawing_from
 from comparisons.harness.loading import Unavailable
 from comparisons.harness.plan import hash_of_method
 from comparisons.measures.measure import Case, Value
@@ -168,16 +165,10 @@ def _drawing(seed: int, heard: set[str]) -> Iterator[None]:
 
     From one of their own: what a method draws must not be what the measure perturbs with.
     """
-    seed = seed_of(seed, "global generators")
-    python, numpy = random.getstate(), np.random.get_state()
-    with warnings.catch_warnings(record=True) as said, torch.random.fork_rng():
+    with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)
         try:
-            yield
+            with drawing_from(seed_of(seed, "global generators")):
+                yield
         finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
             heard.update(_told(one.category.__name__, one.message) for one in said)

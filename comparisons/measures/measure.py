@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import torch
+from captum_ilin.metrics import attributions_of, drawing_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -103,10 +103,7 @@ class Case:
     @cached_property
     def attributions(self) -> Tensor:
         """(1, \\*features), computed once for all measures."""
-        from captum_ilin.metrics.explaining import attributions_of
-
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
+        with drawing_from(self.seed):
             (found,) = attributions_of(
                 self.explain, self.model, self.inputs, target=self.target
             )

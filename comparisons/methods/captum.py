@@ -7,21 +7,22 @@ setting's seed: the same for every call, and for every example whatever stands b
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from captum import attr
 from captum.attr._utils.lrp_rules import EpsilonRule
 from torch import Tensor, nn
 
+from captum_ilin.metrics import drawing_from
 from comparisons.methods.method import Method, Setting
 from comparisons.methods.unchanged import unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from comparisons.methods.method import Explain
 
@@ -70,11 +71,14 @@ class CaptumExplainer:
 
     def _attribute(self, inputs: Tensor, target: Any, more: Arguments) -> Tensor:
         leaves = inputs.detach().clone().requires_grad_()
-        with unchanged(self.model), _quiet(), _drawing_from(self.seed, inputs):
+        with unchanged(self.model), _quiet(), self._drawing():
             found: Tensor = self.build(self.model).attribute(
                 leaves, target=target, **self.arguments(inputs.detach()), **more
             )
         return found.detach()
+
+    def _drawing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.seed is None else drawing_from(self.seed)
 
 
 def _target_of(target: Any, row: int) -> Any:
@@ -90,24 +94,6 @@ def _quiet() -> Iterator[None]:
         for note in ("Setting forward, backward hooks", "Setting backward hooks"):
             warnings.filterwarnings("ignore", message=f"\\s*{note}")
         yield
-
-
-@contextmanager
-def _drawing_from(seed: int | None, inputs: Tensor) -> Iterator[None]:
-    """Captum draws from PyTorch's and NumPy's global generators; both are put back."""
-    if seed is None:
-        yield
-        return
-    kept = np.random.get_state()
-    with torch.random.fork_rng(devices=[inputs.device] if inputs.is_cuda else []):
-        torch.default_generator.manual_seed(seed)
-        if inputs.is_cuda:
-            torch.cuda.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        try:
-            yield
-        finally:
-            np.random.set_state(kept)
 
 
 def _plain(build: Callable[[Any], Any]) -> Callable[[Setting], Explain]:

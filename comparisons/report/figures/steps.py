@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from comparisons.methods import METHODS
@@ -44,10 +43,8 @@ def steps_of(method: str) -> int | None:
     >>> steps_of("IG-50"), steps_of("ILIN")
     (50, None)
     """
-    named = re.fullmatch(r"IG-(\d+)", method)
     known = METHODS.get(method)
-    steps = known.parameters.get("n_steps") if known and named else None
-    return int(steps or named[1]) if named else None
+    return known.parameters.get("n_steps") if known else None
 
 
 def step_figures(folder: Path, table: pd.DataFrame) -> Iterator[Figure]:
