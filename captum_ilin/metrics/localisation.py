@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from captum_ilin.metrics.correlation import centred_ranks
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.features import as_tuple
 from captum_ilin.metrics.places import Places
@@ -170,7 +171,8 @@ def relevance_auc(attributions: Inputs, mask: Inputs, *, part: str = "signed") -
     places = Places.of(attributions, mask, part)
     inside = places.inside.double()
     within, without = inside.sum(1), (1 - inside).sum(1)
-    ranks = torch.stack([_mean_ranks(row) for row in places.values])
+    middle = (places.values.shape[1] + 1) / 2
+    ranks = centred_ranks(places.values).to(inside) + middle
     won = (ranks * inside).sum(1) - within * (within + 1) / 2
     reasons = [
         reason or ("the mask covers every place" if full else None)
@@ -225,12 +227,6 @@ def _scores(metric: str, values: Tensor, reasons: list[str | None]) -> Scores:
     """NaN exactly where there is a reason."""
     missing = torch.tensor([reason is not None for reason in reasons], device=values.device)
     return Scores.of(metric, Direction.HIGHER, values.masked_fill(missing, torch.nan), reasons)
-
-
-def _mean_ranks(row: Tensor) -> Tensor:
-    """(places,) ranks from 1, tied places with the mean of theirs."""
-    _, group, sizes = row.unique(return_inverse=True, return_counts=True)
-    return (sizes.cumsum(0) - (sizes - 1) / 2).double()[group]
 
 
 def _grown(mask: Tensor, radius: float) -> Tensor:

@@ -15,10 +15,10 @@ from captum.metrics import sensitivity_max
 from torch import Tensor
 
 from captum_ilin.metrics.chance import drawing_from, number_of
+from captum_ilin.metrics.examples import Examples
 from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.features import as_tuple
 from captum_ilin.metrics.neighbours import Neighbours
-from captum_ilin.metrics.randomisation.examples import Examples
 from captum_ilin.metrics.scores import Direction, Scores
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from captum_ilin.metrics.chance import drawing_from, number_of
+from captum_ilin.metrics.examples import Examples
 from captum_ilin.metrics.explaining import attributions_of
 from captum_ilin.metrics.features import as_tuple, flattened
 from captum_ilin.metrics.neighbours import Neighbours
 from captum_ilin.metrics.scores import Direction, Scores
 from captum_ilin.metrics.values import Values
-from captum_ilin.targets import target_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,10 +87,10 @@ def relative_input_stability(
         Values(
             forward_func, len(as_tuple(inputs)[0]), None, additional_forward_args, batch_size
         ),
-        target,
     )
+    examples = Examples(inputs, target, additional_forward_args, attribute_kwargs or {})
     with drawing_from(number_of(seed)):
-        moved = around.attributions_moved(method, attribute_kwargs)
+        moved = around.attributions_moved(method, examples)
     here = flattened(around.near.parts)
 
     def change(parts: tuple[Tensor, ...], examples: Tensor) -> Tensor:
@@ -149,10 +149,10 @@ def relative_output_stability(
         Values(
             forward_func, len(as_tuple(inputs)[0]), None, additional_forward_args, batch_size
         ),
-        target,
     )
+    examples = Examples(inputs, target, additional_forward_args, attribute_kwargs or {})
     with drawing_from(number_of(seed)):
-        moved = around.attributions_moved(method, attribute_kwargs)
+        moved = around.attributions_moved(method, examples)
     outputs_moved = (around.there - around.here).norm(dim=2)
     reason = "an output is not finite"
     return around.scores("relative output stability", moved, outputs_moved, floor, reason)
@@ -161,8 +161,8 @@ def relative_output_stability(
 class _Around:
     """Attributions and outputs at the examples, and at their neighbours."""
 
-    def __init__(self, near: Neighbours, values: Values, target: Any) -> None:
-        self.near, self.values, self.target = near, values, target
+    def __init__(self, near: Neighbours, values: Values) -> None:
+        self.near, self.values = near, values
         self.every = torch.arange(near.batch, device=near.examples.device)
 
         def outputs(parts: tuple[Tensor, ...], examples: Tensor) -> Tensor:
@@ -172,35 +172,31 @@ class _Around:
         self.there = near.map(outputs, values.batch_size)
         self.same_class = self.here.argmax(2) == self.there.argmax(2)
 
-    def attributions_moved(
-        self, method: Method, attribute_kwargs: Mapping[str, Any] | None
-    ) -> Tensor:
+    def attributions_moved(self, method: Method, examples: Examples) -> Tensor:
         """(batch, n_samples): ‖(e(x) − e(x')) / e(x)‖."""
-        near, further = self.near, dict(attribute_kwargs or {})
+        near = self.near
 
-        def attributed(parts: tuple[Tensor, ...], examples: Tensor) -> Tensor:
+        def attributed(parts: tuple[Tensor, ...], rows: Tensor) -> Tensor:
+            taken = examples.take(rows)
             found = attributions_of(
                 method,
                 self.values.forward_func,
                 near.given(parts),
-                target=_targets_of(self.target, examples, near.batch),
-                additional_forward_args=self.values.constants_of(examples) or None,
-                attribute_kwargs={
-                    name: self.values.of_examples(value, examples)
-                    for name, value in further.items()
-                },
+                target=taken.target,
+                additional_forward_args=taken.additional_forward_args,
+                attribute_kwargs=taken.attribute_kwargs,
             )
             return flattened(found)
 
         here = torch.cat(
             [
-                attributed(tuple(part[chosen] for part in near.parts), chosen)
-                for chosen in self.every.split(self.values.batch_size)
+                attributed(tuple(part[rows] for part in near.parts), rows)
+                for rows in self.every.split(self.values.batch_size)
             ]
         )
 
-        def change(parts: tuple[Tensor, ...], examples: Tensor) -> Tensor:
-            return _relative_change(here[examples], attributed(parts, examples))
+        def change(parts: tuple[Tensor, ...], rows: Tensor) -> Tensor:
+            return _relative_change(here[rows], attributed(parts, rows))
 
         return near.map(change, self.values.batch_size)
 
@@ -247,12 +243,3 @@ def _relative_change(here: Tensor, there: Tensor) -> Tensor:
     norms = change.masked_fill(zero, 0.0).norm(dim=1)
     undefined = zero.all(1) | ~norms.isfinite()
     return norms.masked_fill(undefined, torch.nan)
-
-
-def _targets_of(target: Any, examples: Tensor, batch: int) -> Any:
-    """Each row's target, in Captum's form for a batch."""
-    if target is None or isinstance(target, int | tuple):
-        return target
-    rows = target_rows(target, batch)
-    chosen = [rows[example] for example in examples.tolist()]
-    return [row[0] if len(row) == 1 else row for row in chosen]

@@ -123,9 +123,9 @@ class Values:
 
     def constants_of(self, examples: Tensor) -> tuple[Any, ...]:
         """The additional arguments of rows that come from these examples."""
-        return tuple(self.of_examples(constant, examples) for constant in self.constants)
+        return tuple(self._of_examples(constant, examples) for constant in self.constants)
 
-    def of_examples(self, constant: Any, examples: Tensor) -> Any:
+    def _of_examples(self, constant: Any, examples: Tensor) -> Any:
         """A tensor with one row for each example, row by row; anything else as it is."""
         by_example = (
             isinstance(constant, Tensor) and constant.dim() and len(constant) == self.batch

@@ -15,6 +15,7 @@ from captum_ilin.metrics.chance import Seed, generator_of
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.features import Features, as_tuple
 from captum_ilin.metrics.scores import Direction, Scores
+from captum_ilin.metrics.subsets import sums_over, values_without
 from captum_ilin.metrics.values import Values
 
 if TYPE_CHECKING:
@@ -84,14 +85,14 @@ def sensitivity_n(
     present = features.present()
     chosen = _checked((sizes,) if isinstance(sizes, int) else tuple(sizes), present, subsets)
     values = Values(forward_func, len(parts[0]), target, additional_forward_args, batch_size)
-    removal = _Removal(values, features, baselines_of(parts, baselines))
+    base = baselines_of(parts, baselines)
     contributions, output = features.of(attributions), values.of(parts)
     generator = generator_of(seed)
     found = []
     for n in chosen:
         drawn = _drawn(subsets, present, n, generator)
-        removed = removal(drawn)
-        r = _correlation(_sums(contributions, drawn), output[:, None] - removed)
+        removed = values_without(drawn, values, features, base)
+        r = _correlation(sums_over(drawn, contributions), output[:, None] - removed)
         found.append(torch.where(values.unmoved(removed), torch.nan, r))
     return _mean(chosen, torch.stack(found, 1))
 
@@ -125,35 +126,6 @@ def _drawn(subsets: int, present: Tensor, size: int, generator: torch.Generator)
         *chosen.shape[:2], present.shape[1], dtype=torch.bool, device=rows.device
     )
     return none.scatter_(2, chosen, True)
-
-
-def _sums(contributions: Tensor, drawn: Tensor) -> Tensor:
-    """(batch, subsets) Σ_{i∈S} φ_i."""
-    return torch.stack([(row * contributions).sum(1) for row in drawn.unbind(1)], 1)
-
-
-class _Removal:
-    """F of every example with subsets of its features at the baseline."""
-
-    def __init__(
-        self, values: Values, features: Features, baselines: tuple[Tensor, ...]
-    ) -> None:
-        self.values, self.features, self.baselines = values, features, baselines
-
-    def __call__(self, removed: Tensor) -> Tensor:
-        """(batch, subsets)"""
-        subsets = removed.shape[1]
-        rows = torch.arange(self.values.batch * subsets, device=removed.device)
-        found = [
-            self._chunk(chunk // subsets, removed, chunk % subsets)
-            for chunk in rows.split(self.values.batch_size)
-        ]
-        return torch.cat(found).reshape(-1, subsets)
-
-    def _chunk(self, examples: Tensor, removed: Tensor, at: Tensor) -> Tensor:
-        rows = examples if len(removed) > 1 else torch.zeros_like(examples)
-        perturbed = self.features.replaced(examples, removed[rows, at], self.baselines)
-        return self.values(perturbed, examples)
 
 
 def _correlation(sums: Tensor, changes: Tensor) -> Tensor:

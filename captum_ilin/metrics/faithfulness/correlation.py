@@ -12,6 +12,7 @@ from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.features import Features
 from captum_ilin.metrics.scores import Direction, Scores
+from captum_ilin.metrics.subsets import sums_over, values_without
 from captum_ilin.metrics.values import Values
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def faithfulness_correlation(
     )
     values = Values(forward_func, len(scores), target, additional_forward_args, batch_size)
     base = baselines_of(inputs, baselines)
-    sums = torch.stack([(row * scores).sum(1) for row in chosen.unbind(1)], 1)
-    outputs = _outputs(values, features, base, chosen)
+    sums = sums_over(chosen, scores)
+    outputs = values_without(chosen, values, features, base)
     falls = values.of(inputs)[:, None] - outputs
     rounding = scores.abs().sum(1) * features.count
     return _correlation(sums, falls, rounding, values.unmoved(outputs))
@@ -150,22 +151,6 @@ def _given(subsets: Tensor, count: int, batch: int) -> Tensor:
         )
     none = torch.zeros(*rows.shape[:2], count, dtype=torch.bool, device=rows.device)
     return none.scatter_(2, rows.long(), True)
-
-
-def _outputs(
-    values: Values, features: Features, base: tuple[Tensor, ...], chosen: Tensor
-) -> Tensor:
-    """(batch, runs) F(x with S at x'), chunk by chunk."""
-    runs = chosen.shape[1]
-    found = []
-    for chunk in torch.arange(values.batch * runs, device=chosen.device).split(
-        values.batch_size
-    ):
-        examples = chunk // runs
-        whose = examples if len(chosen) > 1 else torch.zeros_like(examples)
-        removed = chosen[whose, chunk % runs]
-        found.append(values(features.replaced(examples, removed, base), examples))
-    return torch.cat(found).reshape(values.batch, runs)
 
 
 def _correlation(sums: Tensor, falls: Tensor, rounding: Tensor, still: Tensor) -> Scores:

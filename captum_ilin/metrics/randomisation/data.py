@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from captum_ilin.metrics.examples import Examples
 from captum_ilin.metrics.randomisation.entries import Entries
-from captum_ilin.metrics.randomisation.examples import Examples
 from captum_ilin.metrics.randomisation.similarity import chosen
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
+from captum_ilin.metrics.examples import Examples
 from captum_ilin.metrics.features import flattened
 from captum_ilin.metrics.randomisation.copied import Copied
 from captum_ilin.metrics.randomisation.entries import Entries
-from captum_ilin.metrics.randomisation.examples import Examples
 from captum_ilin.metrics.scores import Direction, Scores
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from captum_ilin.metrics.chance import drawing_from
 from captum_ilin.metrics.errors import MetricInputError
+from captum_ilin.metrics.examples import Examples
 from captum_ilin.metrics.features import as_tuple
-from captum_ilin.metrics.randomisation.examples import Examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

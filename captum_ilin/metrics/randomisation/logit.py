@@ -9,10 +9,10 @@ import torch
 
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
+from captum_ilin.metrics.examples import Examples
 from captum_ilin.metrics.features import as_tuple, batch_of
 from captum_ilin.metrics.randomisation.data import averaged
 from captum_ilin.metrics.randomisation.entries import Entries
-from captum_ilin.metrics.randomisation.examples import Examples
 from captum_ilin.metrics.randomisation.similarity import chosen
 from captum_ilin.metrics.values import Values
 from captum_ilin.targets import select, target_rows

@@ -13,10 +13,10 @@ from torch import nn
 
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
+from captum_ilin.metrics.examples import Examples
 from captum_ilin.metrics.randomisation.cascade import Cascade
 from captum_ilin.metrics.randomisation.copied import Copied
 from captum_ilin.metrics.randomisation.entries import Entries
-from captum_ilin.metrics.randomisation.examples import Examples
 from captum_ilin.metrics.randomisation.layers import restricted
 from captum_ilin.metrics.randomisation.similarity import chosen
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from captum_ilin.metrics.correlation import centred_ranks, pearson
 from captum_ilin.metrics.errors import MetricInputError
 from captum_ilin.metrics.features import as_tuple, flattened
-from captum_ilin.metrics.randomisation.correlation import centred_ranks, pearson
 from captum_ilin.metrics.randomisation.images import (
     GAUSSIAN_SIDE,
     HOG_SIDE,

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from captum_ilin.metrics.chance import generator_of
 from captum_ilin.metrics.errors import MetricInputError
+from captum_ilin.metrics.examples import Examples
 from captum_ilin.metrics.features import as_tuple
-from captum_ilin.metrics.randomisation.examples import Examples
 from captum_ilin.metrics.randomisation.mprt import mprt
 
 if TYPE_CHECKING:
