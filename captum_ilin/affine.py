@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ilin.casting import NO_AUTOCAST
-from captum_ilin.certificate import Certificate, certify, require_exact, row_maxima
-from captum_ilin.checks import check_point
-from captum_ilin.derivatives import input_gradients, plain_forward
+from captum_ilin.certificate import Certificate, certify, require_exact
+from captum_ilin.checks import check_direction, check_point
+from captum_ilin.derivatives import input_gradients
+from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.location import Site
 from captum_ilin.modes import gradients_on
 from captum_ilin.operator import Operator, operator_of
-from captum_ilin.region import Region, check_direction, region_of
+from captum_ilin.region import Region, region_of
 from captum_ilin.replay import replay
 from captum_ilin.rows import every_row
 from captum_ilin.targets import select
+from captum_ilin.validity import validity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from captum_ilin.freezing import Freezing
-    from captum_ilin.ledger import Entry, Ledger
 
 __all__ = ["AffineMap", "Difference"]
 
@@ -108,7 +108,7 @@ class AffineMap:
         """
         points = check_point(x, self.leaves, "x")
         outputs = self.graph_outputs
-        return self._row_products(outputs, points) + self._row_bias(outputs)
+        return self.graph.row_products(outputs, points) + self.graph.row_bias(outputs)
 
     def replay(self, x: Tensor | tuple[Tensor, ...]) -> Tensor:
         """The frozen network run at another point, with the gates it has at ``inputs``.
@@ -182,21 +182,7 @@ class AffineMap:
                 [0.0052],
                 [0.7183]])
         """
-        moves = check_direction(direction, self.leaves)
-        outputs = self.graph_outputs
-        at_home = self._row_products(outputs) + self._row_bias(outputs)
-        slope = self._row_products(outputs, moves)
-        scale = row_maxima(self.outputs)
-        errors = []
-        for step in steps:
-            points = tuple(
-                leaf.detach() + step * move
-                for leaf, move in zip(self.leaves, moves, strict=True)
-            )
-            with self.freezing.autocast.restored():
-                plain = plain_forward(self.forward_func, points, self.constants).detach()
-            errors.append(row_maxima(plain - (at_home + step * slope)) / scale)
-        return torch.stack(errors)
+        return validity(self, check_direction(direction, self.leaves), steps)
 
     @gradients_on()
     def weight(
@@ -276,7 +262,7 @@ class AffineMap:
         output = select(self.graph_outputs, a) - select(self.graph_outputs, b)
         weights = self._gradients(output)
         weight = weights if isinstance(self.inputs, tuple) else weights[0]
-        return Difference(weight, self._row_bias(output))
+        return Difference(weight, self.graph.row_bias(output))
 
     @gradients_on()
     def bias(self, target: Any = None) -> Tensor:
@@ -301,8 +287,9 @@ class AffineMap:
         True
         """
         if target is not None or self._has_one_output:
-            return self._row_bias(select(self.graph_outputs, target))
-        biases = [self._row_bias(output) for output in self._each_output()]
+            return self.graph.row_bias(select(self.graph_outputs, target))
+        each = self.graph_outputs.unsqueeze(-1).flatten(1).unbind(1)
+        biases = [self.graph.row_bias(output) for output in each]
         return torch.stack(biases, 1).reshape(self.graph_outputs.shape)
 
     @gradients_on()
@@ -333,7 +320,7 @@ class AffineMap:
         ledger: dict[Site, Tensor] = {}
         if not output.requires_grad:
             ledger[Site("", "constant")] = output.detach()
-        for entry, terms in self._terms(output, create_graph=False):
+        for entry, terms in self.graph.terms(output, create_graph=False):
             for number, term in enumerate(terms):
                 site = entry.site if number == 0 else entry.site.output(number)
                 ledger[site] = term.detach()
@@ -367,18 +354,13 @@ class AffineMap:
         return require_exact(self, tolerance)
 
     @property
+    def graph(self) -> FrozenGraph:
+        """The recorded graph, for what is read from it row by row."""
+        return FrozenGraph(self.graph_outputs, self.leaves, self.freezing.ledger)
+
+    @property
     def _has_one_output(self) -> bool:
         return self.graph_outputs[0].numel() == 1
-
-    def _each_output(self) -> list[Tensor]:
-        return list(self.graph_outputs.unsqueeze(-1).flatten(1).unbind(1))
-
-    def _stacked(self, rows: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        batch, *out = self.graph_outputs.shape
-        return tuple(
-            torch.stack(weights, 1).reshape(batch, *out, *weights[0].shape[1:])
-            for weights in zip(*rows, strict=True)
-        )
 
     def _gradients(self, output: Tensor) -> tuple[Tensor, ...]:
         return input_gradients(
@@ -388,58 +370,3 @@ class AffineMap:
             constants=self.constants,
             retain_graph=True,
         )
-
-    def _row_bias(self, output: Tensor) -> Tensor:
-        """b of each row."""
-        if not output.requires_grad:
-            return output.detach()
-        return self._by_row(
-            output,
-            lambda weighted: [
-                term for _, terms in self._terms(weighted, create_graph=True) for term in terms
-            ],
-        )
-
-    def _row_products(self, output: Tensor, points: tuple[Tensor, ...] | None = None) -> Tensor:
-        """<W, x> of each row, whichever dimension of x is the batch, if any is.
-
-        x is x0, unless other points are given.
-        """
-        points = tuple(leaf.detach() for leaf in self.leaves) if points is None else points
-
-        def products(weighted: Tensor) -> list[Tensor]:
-            weights = torch.autograd.grad(
-                weighted, self.leaves, create_graph=True, retain_graph=True, allow_unused=True
-            )
-            return [
-                weight * point
-                for weight, point in zip(weights, points, strict=True)
-                if weight is not None
-            ]
-
-        return self._by_row(output, products)
-
-    def _by_row(self, output: Tensor, terms: Callable[[Tensor], list[Tensor]]) -> Tensor:
-        """The sum of ``terms`` of r·output, for each row: its derivative with respect to r.
-
-        The shape of a term does not tell which row an element belongs to (windows,
-        sequence-first layouts, tables shared by all rows); the row weights r do.
-        """
-        rows = torch.ones_like(output).requires_grad_()
-        total = torch.zeros_like(output).sum()
-        if output.requires_grad:
-            with torch.enable_grad(), NO_AUTOCAST.restored():
-                for term in terms((output * rows).sum()):
-                    total = total + term.sum()
-        if not total.requires_grad:
-            return torch.zeros_like(rows).detach()
-        with NO_AUTOCAST.restored():
-            (sums,) = torch.autograd.grad(
-                total, rows, allow_unused=True, materialize_grads=True
-            )
-        return sums
-
-    def _terms(self, output: Tensor, *, create_graph: bool) -> list[tuple[Entry, list[Tensor]]]:
-        """∂G/∂y ∘ c of every entry of the ledger that reaches ``output``."""
-        ledger: Ledger | None = self.freezing.ledger
-        return [] if ledger is None else ledger.terms(output, create_graph=create_graph)

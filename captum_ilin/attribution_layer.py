@@ -260,9 +260,9 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
             weights = layer_weights(affine_map, cut, output)
             results: list[Any] = [self._attributions(weights, affine_map.leaves)]
             if any(measured):
-                bias = affine_map._row_bias(output)
+                bias = affine_map.graph.row_bias(output)
                 if measured[0]:
-                    total = affine_map._row_products(output) + bias
+                    total = affine_map.graph.row_products(output) + bias
                     results.append(total - self._plain_value(request))
                 if measured[1]:
                     results.append(bias)

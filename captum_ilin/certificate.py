@@ -146,8 +146,8 @@ def _replay_error(affine_map: AffineMap) -> float:
     )
     x = points if isinstance(affine_map.inputs, tuple) else points[0]
     replayed = affine_map.replay(x)
-    moved = affine_map._row_products(affine_map.graph_outputs, points)
-    constant = affine_map._row_bias(affine_map.graph_outputs)
+    moved = affine_map.graph.row_products(affine_map.graph_outputs, points)
+    constant = affine_map.graph.row_bias(affine_map.graph_outputs)
     scale = torch.stack([replayed.abs().max(), moved.abs().max(), constant.abs().max()])
     return _relative(replayed - (moved + constant), scale.max())
 
@@ -188,13 +188,13 @@ def _completeness_error(affine_map: AffineMap, plain: Tensor, vector: Tensor) ->
         (weight * leaf).detach()
         for weight, leaf in zip(affine_map._gradients(combined), affine_map.leaves, strict=True)
     ]
-    total, magnitude = affine_map._row_bias(combined), torch.zeros_like(value)
+    total, magnitude = affine_map.graph.row_bias(combined), torch.zeros_like(value)
     for contribution in contributions:
         total = total + row_sums(contribution)
         magnitude = magnitude + row_sums(contribution.abs())
     ledger = sum(
         float(term.abs().sum())
-        for _, terms in affine_map._terms(combined.sum(), create_graph=False)
+        for _, terms in affine_map.graph.terms(combined.sum(), create_graph=False)
         for term in terms
     )
     scale = torch.maximum(value.abs(), magnitude).clamp_min(ledger / len(value))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_batch",
     "check_callable",
+    "check_direction",
     "check_finite",
     "check_forward_func",
     "check_inputs",
@@ -174,6 +175,18 @@ def check_point(point: Any, inputs: tuple[Tensor, ...], name: str) -> tuple[Tens
             "belongs to the rows that it was made at. Linearize at one example to follow that."
         )
     return tuple(value.detach().to(leaf) for value, leaf in zip(values, inputs, strict=True))
+
+
+def check_direction(direction: Any, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Shaped like the inputs, finite, and not zero."""
+    steps = check_point(direction, leaves, "direction")
+    if not all(bool(torch.isfinite(step).all()) for step in steps):
+        raise PointError("direction holds NaN or infinite values; expected finite ones.")
+    if not any(bool(step.any()) for step in steps):
+        raise PointError(
+            "direction is zero everywhere, so it leads nowhere. Pass a direction to move in."
+        )
+    return steps
 
 
 def _shapes(shapes: list[tuple[int, ...]]) -> str:

@@ -202,10 +202,9 @@ def _jvp(outputs: Tensor, leaves: tuple[Tensor, ...], steps: list[Tensor]) -> Te
 def _check_reference(
     affine_map: AffineMap, reference: tuple[Tensor, Tensor], name: str, limit: float
 ) -> None:
-    weights = affine_map._stacked(
-        [affine_map._gradients(output) for output in affine_map._each_output()]
-    )
-    slope = torch.cat([weight[0].flatten(1) for weight in weights], 1)
+    each = affine_map.graph_outputs.unsqueeze(-1).flatten(1).unbind(1)
+    rows = [torch.cat([w[0].flatten() for w in affine_map._gradients(one)]) for one in each]
+    slope = torch.stack(rows)
     intercept = affine_map.bias().reshape(-1)
     for part, wanted, got in (
         ("slope D", reference[0], slope),

@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from captum_ilin.checks import check_point
+from captum_ilin.checks import check_direction
 from captum_ilin.dispatched import identity, spelled
-from captum_ilin.errors import PointError, RegionError
+from captum_ilin.errors import RegionError
 from captum_ilin.freezing import Freezing
 from captum_ilin.modes import gradients_on
 from captum_ilin.rule import Kind, op_name
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from captum_ilin.location import Site
     from captum_ilin.rule import Op, Rule
 
-__all__ = ["Region", "RegionExit", "RegionMargin", "check_direction", "region_of"]
+__all__ = ["Region", "RegionExit", "RegionMargin", "region_of"]
 
 
 class RegionExit(NamedTuple):
@@ -171,18 +171,6 @@ def region_of(affine_map: AffineMap) -> Region:
     counting = _Counting(affine_map.freezing.rules)
     counting.trace(affine_map, [leaf.detach() for leaf in affine_map.leaves])
     return Region(affine_map, counting.units)
-
-
-def check_direction(direction: Any, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Shaped like the inputs, finite, and not zero."""
-    steps = check_point(direction, leaves, "direction")
-    if not all(bool(torch.isfinite(step).all()) for step in steps):
-        raise PointError("direction holds NaN or infinite values; expected finite ones.")
-    if not any(bool(step.any()) for step in steps):
-        raise PointError(
-            "direction is zero everywhere, so it leads nowhere. Pass a direction to move in."
-        )
-    return steps
 
 
 class _Tracing(Freezing):
