@@ -22,7 +22,7 @@ from captum_ilin.operator import Operator, operator_of
 from captum_ilin.region import Region, region_of
 from captum_ilin.replay import replay
 from captum_ilin.rows import every_row
-from captum_ilin.targets import select
+from captum_ilin.targets import check_row, select
 from captum_ilin.validity import validity
 
 if TYPE_CHECKING:
@@ -293,17 +293,23 @@ class AffineMap:
         return torch.stack(biases, 1).reshape(self.graph_outputs.shape)
 
     @gradients_on()
-    def bias_ledger(self, target: Any = None) -> dict[Site, Tensor]:
+    def bias_ledger(self, target: Any = None, *, row: int | None = None) -> dict[Site, Tensor]:
         """b by where it entered.
 
         Args:
             target (optional): any of Captum's target forms; None only for one output per
                 example.
+            row (int, optional): the example whose b is meant, whatever the layout inside the
+                network. Default: None, all of them.
 
         Returns:
             (module path, op) → contribution of the constants that entered there, shaped
             like the op's output. A module that calls an op again has ``op#2``. The sum over
-            all entries and elements is the sum of ``bias(target)`` over the batch.
+            all entries and elements is the sum of ``bias(target)`` over the batch, or its
+            element ``row``.
+
+        Raises:
+            TargetRangeError: the batch has no such row.
 
         Cost: one backward pass, and each op with a constant once more, on zeros.
 
@@ -316,7 +322,8 @@ class AffineMap:
         >>> [f"{module}: {op}" for module, op in ledger]
         ['0: linear', '2: linear']
         """
-        output = select(self.graph_outputs, target).sum()
+        chosen = select(self.graph_outputs, target)
+        output = chosen.sum() if row is None else chosen[check_row(row, len(chosen))]
         ledger: dict[Site, Tensor] = {}
         if not output.requires_grad:
             ledger[Site("", "constant")] = output.detach()

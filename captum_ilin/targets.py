@@ -10,7 +10,7 @@ from torch import Tensor
 
 from captum_ilin.errors import MissingTargetError, TargetError, TargetRangeError
 
-__all__ = ["select", "target_rows"]
+__all__ = ["check_row", "select", "target_rows"]
 
 
 def select(outputs: Tensor, target: Any) -> Tensor:
@@ -33,6 +33,20 @@ def select(outputs: Tensor, target: Any) -> Tensor:
     rows = [_checked(index, outputs) for index in target_rows(target, batch)]
     columns = torch.tensor(rows, device=outputs.device).unbind(1)
     return outputs[(torch.arange(batch, device=outputs.device), *columns)]
+
+
+def check_row(row: int, rows: int) -> int:
+    """The number of an example, from 0 to ``rows`` − 1.
+
+    Raises:
+        TargetRangeError: the batch has no such row.
+    """
+    if isinstance(row, bool) or not isinstance(row, Integral) or not 0 <= row < rows:
+        raise TargetRangeError(
+            f"The row must be an int from 0 to {rows - 1}, because the batch has {rows} rows, "
+            f"but got {row!r}. Pass the number of one example."
+        )
+    return int(row)
 
 
 def _only_output(outputs: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from captum_ilin import (
     MissingTargetError,
     NotExactError,
     Site,
+    TargetRangeError,
     check_affine_map,
     hold,
     linearize,
@@ -284,6 +285,20 @@ def test_bias_belongs_to_its_row_in_any_layout(make: Any, shape: tuple[int, ...]
         torch.testing.assert_close(
             together.weight(targets)[row], alone.weight(target)[0], **ROUNDING
         )
+        ledger = together.bias_ledger(targets, row=row)
+        torch.testing.assert_close(
+            sum(entry.sum() for entry in ledger.values()), alone.bias(target)[0], **ROUNDING
+        )
+
+
+@pytest.mark.parametrize("row", [3, -1, True])
+def test_a_row_that_the_batch_lacks_is_refused(row: Any) -> None:
+    with pytest.raises(
+        TargetRangeError,
+        match=r"The row must be an int from 0 to 2, because the batch has 3 rows, but got "
+        rf"{row}\. Pass the number of one example\.",
+    ):
+        linearize(torch.relu, torch.ones(3, 1)).bias_ledger(row=row)
 
 
 def test_rows_of_the_bias_differ(x: Tensor) -> None:
