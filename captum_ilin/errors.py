@@ -33,6 +33,7 @@ __all__ = [
     "OpaqueModuleError",
     "OperandError",
     "OutputShapeError",
+    "PartError",
     "PointError",
     "RankError",
     "RefusedOpError",
@@ -70,6 +71,10 @@ class OpaqueModuleError(IlinError, TypeError):
 
 class OperandError(IlinError, ValueError):
     """A vector does not have the shape of the map's inputs or outputs."""
+
+
+class PartError(IlinError, IndexError):
+    """An index that chooses no features or outputs of the map."""
 
 
 class BudgetError(IlinError, ValueError):

@@ -17,6 +17,7 @@ from torch import Tensor
 from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.errors import saying_what_has_no_derivative
 from captum_ilin.modes import gradients_on
+from captum_ilin.part import part_of
 from captum_ilin.singular import Singular, singular
 from captum_ilin.space import Space
 
@@ -88,6 +89,39 @@ class Operator:
 
     def __rmatmul__(self, vectors: Any) -> Tensor | tuple[Tensor, ...]:
         return self.T @ vectors
+
+    def part(self, *, features: Any = None, outputs: Any = None) -> Operator:
+        """The block of W between some of the features and some of the outputs.
+
+        For the embeddings of a text, (batch, tokens, width), ``features=position`` is the
+        block of one token; for an image ``features=(0, slice(8), slice(8))`` that of a corner.
+
+        Args:
+            features (optional): which of the numbers it takes, as an index into one example:
+                an int, a slice, a list of ints or a tuple of these. Of several inputs a dict
+                says which: ``{1: slice(3)}``. Default: None, all.
+            outputs (optional): which of the numbers it gives, likewise.
+
+        Returns:
+            Operator: its vectors have the shapes that indexing gives, batch included. Of
+            ``W.T`` features are outputs of W; ``W.part(...).T`` is the plainer spelling.
+
+        Raises:
+            PartError: no index into an example, or one that chooses nothing.
+
+        Cost: none. A product costs what one with W does.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> embeddings = torch.randn(1, 5, 8)  # (batch, tokens, width)
+        >>> W = linearize(lambda x: x.cumsum(1)[:, -1].softmax(-1), embeddings).operator()
+        >>> block = W.part(features=2)
+        >>> block
+        Operator(part of the inputs (1, 8) -> outputs (1, 8))
+        >>> torch.equal(torch.ones(1, 8) @ block, (torch.ones(1, 8) @ W)[:, 2])
+        True
+        """
+        return part_of(self, features, outputs)
 
     def svd(self, k: int) -> Singular:
         """The first k singular values of each example's W, and their vectors.
