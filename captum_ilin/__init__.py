@@ -56,6 +56,7 @@ from captum_ilin.errors import (
 )
 from captum_ilin.holding import hold
 from captum_ilin.laws import check_affine_map, check_rule
+from captum_ilin.layermap import LayerContributions, LayerMap
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
 from captum_ilin.operator import Operator
@@ -85,9 +86,11 @@ __all__ = [
     "InstanceWiseLinearization",
     "Kind",
     "LawError",
+    "LayerContributions",
     "LayerError",
     "LayerILIN",
     "LayerInstanceWiseLinearization",
+    "LayerMap",
     "LayerTypeError",
     "MissingTargetError",
     "NeuronILIN",

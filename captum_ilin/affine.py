@@ -16,6 +16,7 @@ from captum_ilin.certificate import Certificate, certify, require_exact
 from captum_ilin.checks import check_direction, check_point
 from captum_ilin.derivatives import input_gradients
 from captum_ilin.frozengraph import FrozenGraph
+from captum_ilin.layermap import LayerMap, layer_maps
 from captum_ilin.location import Site
 from captum_ilin.modes import gradients_on
 from captum_ilin.operator import Operator, operator_of
@@ -27,6 +28,8 @@ from captum_ilin.validity import validity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from torch import nn
 
     from captum_ilin.freezing import Freezing
 
@@ -332,6 +335,64 @@ class AffineMap:
                 site = entry.site if number == 0 else entry.site.output(number)
                 ledger[site] = term.detach()
         return ledger
+
+    def layer(
+        self, path: str | nn.Module, *, call: int | None = None, at_input: bool = False
+    ) -> LayerMap:
+        """One layer's value inside this map: what is below it, above it, and around it.
+
+        Args:
+            path: the layer, as ``model.named_modules()`` names it, or the module itself.
+            call (int, optional): which call, of a layer that is called several times: 0 for
+                the first, −1 for the last. Default: None, which takes a layer called once.
+            at_input (bool, optional): what goes into the layer (its positional arguments)
+                instead of what it returns. Default: False.
+
+        Returns:
+            LayerMap: operators, biases, and how much of an output passes through each unit.
+
+        Raises:
+            LayerError: no such layer or call, or its value does not depend on the inputs.
+            NotExactError: the forward function is not the same at each call.
+
+        Cost: one forward pass, and the memory of its graph while the layer's map is kept.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> nn = torch.nn
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+        >>> affine_map = linearize(model, torch.randn(1, 3, dtype=torch.float64))
+        >>> layer, u = affine_map.layer("1"), torch.ones(1, 2, dtype=torch.float64)
+        >>> composed = (u @ layer.above) @ layer.below + u @ layer.around
+        >>> torch.allclose(composed, u @ affine_map.operator())
+        True
+        """
+        return layer_maps(self, [path], call=call, at_input=at_input)[0]
+
+    def layers(
+        self, paths: Sequence[str | nn.Module], *, at_input: bool = False
+    ) -> list[LayerMap]:
+        """Several layers' values inside this map, from one run: see `layer`.
+
+        Each is a view of the same map. Layers that follow one another pass on the same
+        numbers, so their contributions must not be added to each other.
+
+        Args:
+            paths: the layers, each called once.
+            at_input (bool, optional): as for `layer`. Default: False.
+
+        Cost: one forward pass, and the memory of its graph.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> nn = torch.nn
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> for layer in linearize(model, torch.ones(1, 3)).layers(["0", "1"]):
+        ...     print(layer.path, layer.contributions(target=0).through.shape)
+        0 torch.Size([1])
+        1 torch.Size([1])
+        """
+        return layer_maps(self, paths, at_input=at_input)
 
     @gradients_on()
     def certificate(self, *, thorough: bool = False) -> Certificate:

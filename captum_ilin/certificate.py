@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Certificate",
     "certify",
+    "precision_of",
     "require_exact",
     "row_maxima",
     "row_sums",
@@ -98,7 +99,8 @@ def tolerance_for(dtype: torch.dtype) -> float:
 _HALVES = (torch.bfloat16, torch.float16)  # the coarser first
 
 
-def _precision(dtype: torch.dtype, used: set[torch.dtype]) -> torch.dtype:
+def precision_of(dtype: torch.dtype, used: set[torch.dtype]) -> torch.dtype:
+    """The coarsest type that values on the way to outputs of ``dtype`` were computed in."""
     return next((half for half in _HALVES if half in used), dtype)
 
 
@@ -119,7 +121,7 @@ def certify(affine_map: AffineMap, *, thorough: bool = False) -> Certificate:
         completeness_error=_completeness_error(affine_map, plain, vector),
         rules=freezing.rules.name,
         dtype=plain.dtype,
-        precision=_precision(plain.dtype, freezing.dtypes),
+        precision=precision_of(plain.dtype, freezing.dtypes),
         unregistered=MappingProxyType(counts),
         replay_error=_replay_error(affine_map) if thorough else None,
     )

@@ -27,7 +27,18 @@ from captum_ilin.sideeffects import buffers_kept, modules_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Cut", "Reading", "called", "read", "resume", "values_below"]
+__all__ = [
+    "Cut",
+    "Reading",
+    "called",
+    "explained_positions",
+    "layer_name",
+    "layer_path",
+    "not_reached",
+    "read",
+    "resume",
+    "values_below",
+]
 
 
 @dataclass(frozen=True)
@@ -38,11 +49,13 @@ class Cut:
         layer: the module.
         at_input: at what goes into it, rather than at what comes out.
         call: which of its calls, if there are several: 0 the first, −1 the last.
+        option: what the caller knows ``at_input`` by, for messages.
     """
 
     layer: Any
     at_input: bool = False
     call: int = -1
+    option: str = "attribute_to_layer_input"
 
     def __post_init__(self) -> None:
         if not isinstance(self.layer, nn.Module):
@@ -104,16 +117,16 @@ def read(cut: Cut, run: Callable[[], Any], forward_func: Callable[..., Any]) -> 
     calls: list[tuple[Tensor, ...]] = []
 
     def visit(value: Any) -> None:
-        found = [tensors(value)[position] for position in _explained(value, cut)]
+        found = [tensors(value)[position] for position in explained_positions(value, cut)]
         calls.append(tuple(tensor.clone() for tensor in found))
 
     with running_eagerly(), cut.visited(visit):
         run()
     if not calls:
-        raise _not_reached(cut, forward_func)
+        raise not_reached(cut, forward_func)
     if not -len(calls) <= cut.call < len(calls):
         raise LayerError(
-            f"The layer {_name(cut.layer, forward_func)} is called {len(calls)} times, so "
+            f"The layer {layer_name(cut.layer, forward_func)} is called {len(calls)} times, so "
             f"there is no call number {cut.call}. Calls are numbered from 0; -1 is the last."
         )
     return Reading(calls[cut.call], cut.call % len(calls))
@@ -133,8 +146,9 @@ def values_below(
     with gradients_on(), buffers_kept(forward_func), BaseTorchFunctionMode():
         reading = read(cut, lambda: called(forward_func, inputs, constants), forward_func)
     values = tuple(value.detach() for value in reading.values)
+    name = layer_name(cut.layer, forward_func)
     for value in values:
-        check_finite(value, f"The {cut.side} of the layer {_name(cut.layer, forward_func)}")
+        check_finite(value, f"The {cut.side} of the layer {name}")
     return reading._replace(values=values)
 
 
@@ -152,13 +166,13 @@ def resume(
     def visit(value: Any) -> Any:
         if next(calls) != number:
             return None
-        return substituted(value, _explained(value, cut), values)
+        return substituted(value, explained_positions(value, cut), values)
 
     with running_eagerly(), cut.visited(visit):
         return called(forward_func, inputs, constants)
 
 
-def _explained(value: Any, cut: Cut) -> list[int]:
+def explained_positions(value: Any, cut: Cut) -> list[int]:
     """Which of the value's tensors are explained: those of floating point."""
     if cut.at_input and not value:
         raise LayerTypeError(
@@ -174,17 +188,18 @@ def _explained(value: Any, cut: Cut) -> list[int]:
             f"The {cut.side} of the layer {type(cut.layer).__name__} is {held}; expected a "
             "tensor of floating point, or a tuple, list or dict that holds some. Explain a "
             "module before or after it, or the other side of this one "
-            f"(attribute_to_layer_input={not cut.at_input})."
+            f"({cut.option}={not cut.at_input})."
         )
     return positions
 
 
-def _name(layer: nn.Module, forward_func: Callable[..., Any]) -> str:
-    path = _path(layer, forward_func)
+def layer_name(layer: nn.Module, forward_func: Callable[..., Any]) -> str:
+    """For messages: the layer's path, if it is known, and its class."""
+    path = layer_path(layer, forward_func)
     return f"{path!r} ({type(layer).__name__})" if path else type(layer).__name__
 
 
-def _path(layer: nn.Module, forward_func: Callable[..., Any]) -> str | None:
+def layer_path(layer: nn.Module, forward_func: Callable[..., Any]) -> str | None:
     """The layer's path in the model, None if it is not known to be part of one."""
     for root in modules_of(forward_func):
         for path, module in root.named_modules():
@@ -193,9 +208,10 @@ def _path(layer: nn.Module, forward_func: Callable[..., Any]) -> str | None:
     return None
 
 
-def _not_reached(cut: Cut, forward_func: Callable[..., Any]) -> LayerError:
-    name = _name(cut.layer, forward_func)
-    if modules_of(forward_func) and _path(cut.layer, forward_func) is None:
+def not_reached(cut: Cut, forward_func: Callable[..., Any]) -> LayerError:
+    """The error for a layer that is never called, which says why as far as it is known."""
+    name = layer_name(cut.layer, forward_func)
+    if modules_of(forward_func) and layer_path(cut.layer, forward_func) is None:
         return LayerError(
             f"The layer {name} is not part of the model that forward_func runs. Pass a module "
             "of the very object that is called, not of a copy: layer=model.get_submodule(...)."

@@ -7,6 +7,7 @@ respect to u along v: the backward pass is recorded once, and passed through for
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Vector = tuple[Tensor, ...]
 
-__all__ = ["Operator", "operator_of"]
+__all__ = ["Operator", "operator_between", "operator_of"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -157,34 +158,51 @@ class Operator:
 
 def operator_of(outputs: Tensor, leaves: tuple[Tensor, ...], *, is_tuple: bool) -> Operator:
     """The operator ∂outputs/∂leaves of a graph that is linear in the leaves."""
-    graph = _Graph(outputs, leaves)
-    return Operator(
+    return operator_between(
         Space("inputs", tuple(leaf.detach() for leaf in leaves), is_tuple),
+        leaves,
         Space("outputs", (outputs.detach(),)),
-        graph.forward_product,
-        graph.backward_product,
+        (outputs,),
     )
+
+
+def operator_between(
+    domain: Space,
+    sources: tuple[Tensor, ...],
+    codomain: Space,
+    results: tuple[Tensor, ...],
+    passing: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Operator:
+    """The operator ∂results/∂sources of a graph that is linear in the sources.
+
+    Args:
+        domain, codomain: where its vectors live, for ``sources`` and ``results`` in turn.
+        passing: a context in which the graph is passed through, which may close some ways.
+    """
+    graph = _Graph(results, sources, passing)
+    return Operator(domain, codomain, graph.forward_product, graph.backward_product)
 
 
 @dataclass(frozen=True)
 class _Graph:
-    outputs: Tensor
-    leaves: tuple[Tensor, ...]
+    results: tuple[Tensor, ...]
+    sources: tuple[Tensor, ...]
+    passing: Callable[[], AbstractContextManager[None]]
 
     def backward_product(self, u: Vector) -> Vector:
-        """u W, each part shaped like its leaf."""
-        slopes = self._slopes(u[0], create_graph=False)
+        """u W, each part shaped like its source."""
+        slopes = self._slopes(u, create_graph=False)
         return tuple(
-            torch.zeros_like(leaf) if slope is None else slope
-            for slope, leaf in zip(slopes, self.leaves, strict=True)
+            torch.zeros_like(source) if slope is None else slope
+            for slope, source in zip(slopes, self.sources, strict=True)
         )
 
     def forward_product(self, v: Vector) -> Vector:
-        """W v, shaped like the outputs."""
+        """W v, each part shaped like its result."""
         weights, slopes = self._recorded
         used = [(s, part) for s, part in zip(slopes, v, strict=True) if s is not None]
         if not used:
-            return (torch.zeros_like(weights),)
+            return tuple(torch.zeros_like(weight) for weight in weights)
         with NO_AUTOCAST.restored(), saying_what_has_no_derivative():
             return torch.autograd.grad(
                 [slope for slope, _ in used],
@@ -195,20 +213,22 @@ class _Graph:
             )
 
     @cached_property
-    def _recorded(self) -> tuple[Tensor, list[Tensor | None]]:
+    def _recorded(self) -> tuple[Vector, list[Tensor | None]]:
         """u, and u W as a function of it; None where it does not depend on u."""
-        weights = torch.zeros_like(self.outputs).requires_grad_()
+        weights = tuple(torch.zeros_like(part).requires_grad_() for part in self.results)
         slopes = self._slopes(weights, create_graph=True)
         return weights, [s if s is not None and s.requires_grad else None for s in slopes]
 
-    def _slopes(self, u: Tensor, *, create_graph: bool) -> Sequence[Tensor | None]:
-        if not self.outputs.requires_grad:
-            return (None,) * len(self.leaves)
-        with NO_AUTOCAST.restored(), saying_what_has_no_derivative():
+    def _slopes(self, u: Vector, *, create_graph: bool) -> Sequence[Tensor | None]:
+        pairs = zip(self.results, u, strict=True)
+        reached = [(part, vector) for part, vector in pairs if part.requires_grad]
+        if not reached:
+            return (None,) * len(self.sources)
+        with self.passing(), NO_AUTOCAST.restored(), saying_what_has_no_derivative():
             return torch.autograd.grad(
-                self.outputs,
-                self.leaves,
-                u,
+                [part for part, _ in reached],
+                self.sources,
+                [vector for _, vector in reached],
                 retain_graph=True,
                 create_graph=create_graph,
                 allow_unused=True,

@@ -1,0 +1,54 @@
+"""``module_at``: the module that a path names, as ``model.named_modules()`` names it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from captum_ilin.errors import LayerError, LayerTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["module_at"]
+
+
+def module_at(path: Any, forward_func: Any) -> nn.Module:
+    """The module at ``path`` in ``forward_func``; a module is handed back as it is.
+
+    Raises:
+        LayerTypeError: neither a path nor a module.
+        LayerError: a path where forward_func is no module, or one that does not exist.
+    """
+    if isinstance(path, nn.Module):
+        return path
+    if not isinstance(path, str):
+        raise LayerTypeError(
+            f"The layer is given as a {type(path).__name__}; expected the path of a module, as "
+            "model.named_modules() lists it, or the module itself."
+        )
+    if not isinstance(forward_func, nn.Module):
+        raise LayerError(
+            f"The layer is given as the path {path!r}, but forward_func is a "
+            f"{type(forward_func).__name__}, not a module, so it has no paths. Pass the module "
+            f"itself: layer(model.get_submodule({path!r}))."
+        )
+    modules = dict(forward_func.named_modules(remove_duplicate=False))
+    if path not in modules:
+        raise LayerError(
+            f"There is no layer {path!r} in the model ({type(forward_func).__name__}). "
+            f"{_advice(path, list(modules)[1:])}"
+        )
+    return modules[path]
+
+
+def _advice(path: str, paths: Sequence[str]) -> str:
+    near = difflib.get_close_matches(path, paths, n=3)
+    if near:
+        return f"Did you mean {' or '.join(map(repr, near))}?"
+    if not paths:
+        return "It holds no modules; '' is the model itself."
+    some = ", ".join([*map(repr, paths[:5]), *["…"][: len(paths) > 5]])
+    return f"Its {len(paths)} modules are {some}: see named_modules()."
