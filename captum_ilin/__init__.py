@@ -47,6 +47,9 @@ from captum_ilin.errors import (
     RegionError,
     ReplayError,
     RuleTypeError,
+    StoredFileError,
+    StoredFileExistsError,
+    StoredFilePackageError,
     TargetError,
     TargetRangeError,
     TrainingModeWarning,
@@ -67,6 +70,7 @@ from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
 from captum_ilin.rules.primitives import product, secant
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.singular import Singular
+from captum_ilin.stored import StoredMap
 from captum_ilin.tangent import tangent
 
 __all__ = [
@@ -119,6 +123,10 @@ __all__ = [
     "RuleTypeError",
     "Singular",
     "Site",
+    "StoredFileError",
+    "StoredFileExistsError",
+    "StoredFilePackageError",
+    "StoredMap",
     "TargetError",
     "TargetRangeError",
     "TrainingModeWarning",

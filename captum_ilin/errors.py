@@ -40,6 +40,9 @@ __all__ = [
     "RegionError",
     "ReplayError",
     "RuleTypeError",
+    "StoredFileError",
+    "StoredFileExistsError",
+    "StoredFilePackageError",
     "TargetError",
     "TargetRangeError",
     "TrainingModeWarning",
@@ -163,6 +166,18 @@ class NotExactError(IlinError, ArithmeticError):
 
 class NotOfferedError(IlinError, NotImplementedError):
     """A request that this class does not answer."""
+
+
+class StoredFileError(IlinError, ValueError):
+    """A file from which no stored map can be read, or to which none can be written."""
+
+
+class StoredFileExistsError(IlinError, FileExistsError):
+    """A file that would be overwritten."""
+
+
+class StoredFilePackageError(IlinError, ImportError):
+    """The optional package that reads and writes stored maps is not installed."""
 
 
 class LawError(IlinError, AssertionError):
