@@ -60,6 +60,7 @@ from captum_ilin.errors import (
 from captum_ilin.holding import hold
 from captum_ilin.laws import check_affine_map, check_rule
 from captum_ilin.layermap import LayerContributions, LayerMap
+from captum_ilin.layermatrices import LayerMatrix
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
 from captum_ilin.operator import Operator
@@ -95,6 +96,7 @@ __all__ = [
     "LayerILIN",
     "LayerInstanceWiseLinearization",
     "LayerMap",
+    "LayerMatrix",
     "LayerTypeError",
     "MissingTargetError",
     "NeuronILIN",

@@ -17,6 +17,7 @@ from captum_ilin.checks import check_direction, check_point
 from captum_ilin.derivatives import input_gradients
 from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.layermap import LayerMap, layer_maps
+from captum_ilin.layermatrices import LayerMatrix, layer_matrices
 from captum_ilin.location import Site
 from captum_ilin.modes import gradients_on
 from captum_ilin.operator import Operator, operator_of
@@ -393,6 +394,43 @@ class AffineMap:
         1 torch.Size([1])
         """
         return layer_maps(self, paths, at_input=at_input)
+
+    @gradients_on()
+    def matrices(
+        self, paths: Sequence[str | nn.Module] | None = None, *, max_elements: int = 10**7
+    ) -> list[LayerMatrix]:
+        """Each layer of a small network as a matrix; their product is W.
+
+        Args:
+            paths (optional): the modules to cut the network after. Default: None, the
+                children of an ``nn.Sequential``.
+            max_elements (int, optional): the most numbers of all matrices together.
+                Default: 10⁷, 80 MB in float64.
+
+        Returns:
+            LayerMatrix of each layer in the order in which they run, each call of a module
+            that is called again by itself. What follows the last of them has the path ''.
+
+        Raises:
+            LayerError: the network is no chain there, because something passes a layer by.
+            BudgetError: the matrices hold more than ``max_elements`` numbers.
+
+        Cost: one forward pass, and one backward pass through its stage for each unit.
+
+        Source: Li et al. 2023, arXiv 2310.16295.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> nn = torch.nn
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+        >>> affine_map = linearize(model, torch.randn(5, 3, dtype=torch.float64))
+        >>> first, gate, last = affine_map.matrices()
+        >>> first.path, first.matrix.shape, first.bias.shape
+        ('0', torch.Size([5, 4, 3]), torch.Size([5, 4]))
+        >>> torch.allclose(last.matrix @ gate.matrix @ first.matrix, affine_map.weight())
+        True
+        """
+        return layer_matrices(self, paths, max_elements)
 
     @gradients_on()
     def certificate(self, *, thorough: bool = False) -> Certificate:

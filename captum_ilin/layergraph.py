@@ -38,7 +38,16 @@ if TYPE_CHECKING:
     from captum_ilin.affine import AffineMap
     from captum_ilin.cut import Cut
 
-__all__ = ["LayerGraph", "LayerValue", "check_used", "closed", "recorded"]
+__all__ = [
+    "LayerGraph",
+    "LayerValue",
+    "check_reached",
+    "check_used",
+    "check_value",
+    "chosen",
+    "closed",
+    "recorded",
+]
 
 
 class LayerValue(NamedTuple):
@@ -58,20 +67,16 @@ class LayerValue(NamedTuple):
 
 
 class LayerGraph(NamedTuple):
-    """The graph, and the value of each of the chosen layers."""
+    """The graph, and the values that each of the chosen layers hands on, call by call."""
 
     graph: FrozenGraph
-    values: list[LayerValue]
+    calls: list[list[LayerValue]]
 
 
-def recorded(affine_map: AffineMap, cuts: Sequence[tuple[Cut, int | None]]) -> LayerGraph:
-    """The map's graph with the values of the cuts, at the calls of these numbers.
-
-    Args:
-        cuts: with the number of the call; None for a layer that is called once.
+def recorded(affine_map: AffineMap, cuts: Sequence[Cut]) -> LayerGraph:
+    """The map's graph with the values of the layers of these cuts.
 
     Raises:
-        LayerError: a layer is not called, not as often, or its value is constant.
         NotExactError: the forward function is not what it was, or a copy is not what it needs.
 
     Cost: one forward pass, and the memory of its graph.
@@ -81,17 +86,13 @@ def recorded(affine_map: AffineMap, cuts: Sequence[tuple[Cut, int | None]]) -> L
     with affine_map.freezing.autocast.restored(), freezing.run():
         outputs, calls = _run(affine_map, cuts, entered, freezing)
     outputs = freezing.finish(outputs)
-    values = [
-        _chosen(found, cut, number, affine_map.forward_func)
-        for found, (cut, number) in zip(calls, cuts, strict=True)
-    ]
     _check_same(outputs, affine_map)
-    return LayerGraph(FrozenGraph(outputs, affine_map.leaves, freezing.ledger), values)
+    return LayerGraph(FrozenGraph(outputs, affine_map.leaves, freezing.ledger), calls)
 
 
 def _run(
     affine_map: AffineMap,
-    cuts: Sequence[tuple[Cut, int | None]],
+    cuts: Sequence[Cut],
     points: Sequence[Tensor],
     freezing: Freezing | None,
 ) -> tuple[Any, list[list[LayerValue]]]:
@@ -99,7 +100,7 @@ def _run(
     order = count()
     calls: list[list[LayerValue]] = [[] for _ in cuts]
     with buffers_kept(affine_map.forward_func), ExitStack() as hooks:
-        for (cut, _), found in zip(cuts, calls, strict=True):
+        for cut, found in zip(cuts, calls, strict=True):
             hooks.enter_context(cut.visited(_handing_on_copies(cut, found, order, freezing)))
         outputs = affine_map.forward_func(*points, *affine_map.constants)
     return outputs, calls
@@ -136,12 +137,16 @@ def _is_active(value: Tensor, freezing: Freezing | None) -> bool:
     return freezing is None or freezing.activity.rank(value) is not None
 
 
-def _chosen(
-    calls: list[LayerValue], cut: Cut, number: int | None, forward_func: Any
+def chosen(
+    calls: Sequence[LayerValue], cut: Cut, number: int | None, forward_func: Any
 ) -> LayerValue:
+    """What the layer hands on at the call of this number; None if it is called once.
+
+    Raises:
+        LayerError: it is not called, not as often, or its value is constant.
+    """
+    check_reached(calls, cut, forward_func)
     name = layer_name(cut.layer, forward_func)
-    if not calls:
-        raise not_reached(cut, forward_func)
     if number is None and len(calls) > 1:
         raise LayerError(
             f"The layer {name} is called {len(calls)} times, and call does not say which call "
@@ -154,16 +159,27 @@ def _chosen(
             f"The layer {name} is called {_times(len(calls))}, so there is no call number "
             f"{number}. Calls are numbered from 0; -1 is the last."
         )
-    value = calls[number]
+    check_value(calls[number], cut, forward_func)
+    return calls[number]
+
+
+def check_reached(calls: Sequence[LayerValue], cut: Cut, forward_func: Any) -> None:
+    """The layer is called."""
+    if not calls:
+        raise not_reached(cut, forward_func)
+
+
+def check_value(value: LayerValue, cut: Cut, forward_func: Any) -> None:
+    """What the layer hands on depends on the inputs, and is finite."""
+    what = f"The {cut.side} of the layer {layer_name(cut.layer, forward_func)}"
     if not value.parts:
         raise LayerError(
-            f"The {cut.side} of the layer {name} does not depend on the inputs, so it is "
-            "constant in this map, and what it adds to the output is in the bias: see "
-            "bias_ledger. LayerILIN explains the output by a layer's value alone."
+            f"{what} does not depend on the inputs, so it is constant in this map, and what it "
+            "adds to the output is in the bias: see bias_ledger. LayerILIN explains the output "
+            "by a layer's value alone."
         )
     for part in value.parts:
-        check_finite(part, f"The {cut.side} of the layer {name}")
-    return value
+        check_finite(part, what)
 
 
 def _times(number: int) -> str:
@@ -194,7 +210,7 @@ def check_used(affine_map: AffineMap, cut: Cut) -> None:
     """A value that only sets gates, which are held, has slope 0; an unused one is an error."""
     with gradients_on(), running_eagerly(), BaseTorchFunctionMode():
         points = [leaf.clone() for leaf in affine_map.leaves]
-        outputs, (calls,) = _run(affine_map, [(cut, cut.call)], points, None)
+        outputs, (calls,) = _run(affine_map, [cut], points, None)
     found = slopes(outputs, calls[cut.call].parts, retain_graph=False)
     if all(slope is None for slope in found):
         raise LayerError(

@@ -7,14 +7,14 @@ its own map, W = W_above W_below + W_around and b = W_above b_below + b_around.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from captum_ilin.cut import Cut, layer_name, layer_path
 from captum_ilin.derivatives import slopes, weights_of
 from captum_ilin.frozengraph import FrozenGraph
-from captum_ilin.layergraph import LayerValue, check_used, closed, recorded
+from captum_ilin.layergraph import check_used, chosen, closed, recorded
 from captum_ilin.modes import gradients_on
 from captum_ilin.modulepath import module_at
 from captum_ilin.operator import Operator, operator_between
@@ -235,12 +235,10 @@ def layer_maps(
         Cut(module_at(path, affine_map.forward_func), at_input, option="at_input")
         for path in paths
     ]
-    graph, values = recorded(affine_map, [(cut, call) for cut in cuts])
-    return [
-        LayerMap(affine_map, graph, _called(cut, value), value.parts)
-        for cut, value in zip(cuts, values, strict=True)
-    ]
-
-
-def _called(cut: Cut, value: LayerValue) -> Cut:
-    return Cut(cut.layer, cut.at_input, value.number, cut.option)
+    graph, calls = recorded(affine_map, cuts)
+    maps = []
+    for cut, values in zip(cuts, calls, strict=True):
+        value = chosen(values, cut, call, affine_map.forward_func)
+        called = replace(cut, call=value.number)
+        maps.append(LayerMap(affine_map, graph, called, value.parts))
+    return maps
