@@ -21,6 +21,8 @@ from captum_ilin.errors import saying_what_has_no_derivative
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    _Recorded = tuple[list[Tensor], Sequence[Tensor | None]]
+
 __all__ = ["LocalGraph", "attached"]
 
 
@@ -28,6 +30,7 @@ class LocalGraph:
     """The autograd graph of one op on detached copies of its active arguments."""
 
     autocast: Autocast = NO_AUTOCAST
+    _recorded: _Recorded | None = None
 
     def __init__(self, call: Callable[[Sequence[Tensor]], Any], points: list[Tensor]) -> None:
         self.autocast = autocast_now()
@@ -39,6 +42,7 @@ class LocalGraph:
         self.leaves: Any = variables  # tensors, or edges of a graph
         self.outputs = tensors(self.result)
         self._versions = [output._version for output in self.outputs]
+        self._recorded = None
 
     def _renew(self) -> None:
         """Build the graph again if the model has written to an output, which it may keep."""
@@ -73,36 +77,46 @@ class LocalGraph:
             moves = self._jvp_of_vjp(steps)
         except RuntimeError:  # the op has no second derivative
             return self._forward_jvp(steps)
-        if all(move is None or bool(torch.isfinite(move).all()) for move in moves):
+        if all(move is None or _is_finite(move) for move in moves):
             return moves
         return self._forward_jvp(steps)  # its second derivative is singular, as sinc's at 0
 
     def _jvp_of_vjp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
         """The derivative of Jᵀu with respect to u, the same at every u."""
         smooth = [output for output in self.outputs if output.requires_grad]
-        with torch.enable_grad():
-            vectors = [torch.ones_like(output).requires_grad_() for output in smooth]
-            with self.cut_at_leaves():
-                pulled = torch.autograd.grad(
-                    smooth,
-                    self.leaves,
-                    vectors,
-                    create_graph=True,
-                    retain_graph=True,
-                    allow_unused=True,
-                )
-            if any(map(_is_cut_off, pulled)):
-                raise RuntimeError("the backward of a custom function is not differentiable")
-            pairs = [
-                (pull, step)
-                for pull, step in zip(pulled, steps, strict=True)
-                if pull is not None and pull.requires_grad and step is not None
-            ]
-            if not pairs:
-                return [None] * len(self.outputs)
-            along, directions = zip(*pairs, strict=True)
-            moves = iter(torch.autograd.grad(along, vectors, directions, allow_unused=True))
+        if self._recorded is None:
+            self._recorded = self._record(smooth)
+        vectors, pulled = self._recorded
+        pairs = [
+            (pull, step)
+            for pull, step in zip(pulled, steps, strict=True)
+            if pull is not None and pull.requires_grad and step is not None
+        ]
+        if not pairs:
+            return [None] * len(self.outputs)
+        along, directions = zip(*pairs, strict=True)
+        moves = iter(
+            torch.autograd.grad(
+                along, vectors, directions, retain_graph=True, allow_unused=True
+            )
+        )
         return [next(moves) if output.requires_grad else None for output in self.outputs]
+
+    def _record(self, smooth: list[Tensor]) -> _Recorded:
+        """u, and Jᵀu as a function of it: kept, for it serves every step."""
+        with torch.enable_grad(), self.cut_at_leaves():
+            vectors = [torch.ones_like(output).requires_grad_() for output in smooth]
+            pulled = torch.autograd.grad(
+                smooth,
+                self.leaves,
+                vectors,
+                create_graph=True,
+                retain_graph=True,
+                allow_unused=True,
+            )
+        if any(map(_is_cut_off, pulled)):
+            raise RuntimeError("the backward of a custom function is not differentiable")
+        return vectors, pulled
 
     def _forward_jvp(self, steps: Sequence[Tensor | None]) -> list[Tensor | None]:
         """The same by forward-mode differentiation."""
@@ -162,6 +176,11 @@ class LocalGraph:
         )
 
 
+def _is_finite(move: Tensor) -> bool:
+    """Whether all of it is finite, which a finite sum tells more cheaply."""
+    return bool(torch.isfinite(move.sum())) or bool(torch.isfinite(move).all())
+
+
 def _is_cut_off(pull: Tensor | None) -> bool:
     """Whether Jᵀu lost its dependence on u: detached, or marked as once_differentiable."""
     if pull is None:
@@ -194,7 +213,9 @@ class _Attach(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *vectors: Tensor | None) -> tuple[Any, ...]:
-        return None, None, *_Pull.apply(ctx.graph, ctx.share, *vectors)
+        if torch.is_grad_enabled():
+            return None, None, *_Pull.apply(ctx.graph, ctx.share, *vectors)
+        return None, None, *_pulled(ctx.graph, ctx.share, vectors)  # in ops that vmap takes
 
 
 class _Pull(torch.autograd.Function):
@@ -207,12 +228,23 @@ class _Pull(torch.autograd.Function):
         ctx.graph, ctx.share = graph, share
         ctx.is_given = [vector is not None for vector in vectors]
         ctx.set_materialize_grads(False)
-        return tuple(None if p is None else p * share for p in graph.vjp(vectors))
+        return _pulled(graph, share, vectors)
 
     @staticmethod
     def backward(ctx: Any, *steps: Tensor | None) -> tuple[Any, ...]:
         moves = [
-            move * ctx.share if is_given and move is not None else None
+            _times(move, ctx.share) if is_given else None
             for move, is_given in zip(ctx.graph.jvp(steps), ctx.is_given, strict=True)
         ]
         return None, None, *moves
+
+
+def _pulled(
+    graph: LocalGraph, share: float, vectors: Sequence[Tensor | None]
+) -> tuple[Tensor | None, ...]:
+    """share · Jᵀu."""
+    return tuple(_times(pull, share) for pull in graph.vjp(vectors))
+
+
+def _times(part: Tensor | None, share: float) -> Tensor | None:
+    return part if part is None or share == 1.0 else part * share

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.profiler import profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from captum_ilin import BudgetError, frozen, linearize
+from captum_ilin import DEFAULT_RULES, TANGENT_RULES, BudgetError, frozen, linearize
 from tests.networks import ConvNet, TinyTransformer, relu_mlp
 
 if TYPE_CHECKING:
-    from captum_ilin import AffineMap
+    from captum_ilin import AffineMap, RuleTable
 
 ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
 
@@ -85,6 +86,29 @@ def peak(profiler: profile) -> int:
         held += change
         largest = max(largest, held)
     return largest
+
+
+class Counting(TorchDispatchMode):
+    """Counts the calls of one op."""
+
+    def __init__(self, op: Any) -> None:
+        super().__init__()
+        self.op, self.calls = op, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):
+        self.calls += func is self.op
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("rules", [DEFAULT_RULES, TANGENT_RULES], ids=lambda rules: rules.name)
+def test_rows_through_tangents_are_computed_together(rules: RuleTable) -> None:
+    """The first, a pair that tells what several take, and the others."""
+    network, x = relu_mlp(40, 300, 64), double(3, 40)
+    network[1] = nn.Sigmoid()
+    affine_map = linearize(network, x, rules=rules)
+    with Counting(torch.ops.aten.sigmoid_backward.default) as counting:
+        affine_map.weight()
+    assert counting.calls == 3
 
 
 def test_an_input_that_only_sets_gates_has_rows_of_zeros() -> None:
