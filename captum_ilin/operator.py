@@ -50,10 +50,8 @@ class Operator:
         OperandError: an operand is not shaped like the inputs or the outputs.
 
     Cost: ``u @ W`` is one backward pass. ``W @ v`` is the derivative of a recorded backward
-    pass: about a forward pass through matrix products, about a forward and a backward pass
-    through convolutions, and much more through grouped ones, because PyTorch also computes the
-    derivative for the kernel, group by group. The first also records: about as much memory
-    again as the map's graph, kept with the operator.
+    pass, about a forward pass. The first also records: about as much memory again as the map's
+    graph, kept with the operator.
 
     >>> import torch
     >>> from captum_ilin import linearize

@@ -102,6 +102,7 @@ class RuleTable(Mapping[Op, Rule]):
         is_tangent: bool = False,
         mixes: bool = False,
         affine_in_first: bool = False,
+        alone: Op | None = None,
         is_elementwise: bool = False,
     ) -> Callable[[_RuleFunction], _RuleFunction]:
         """Register the decorated rule for ``ops``, all aliases of one op.
@@ -119,6 +120,8 @@ class RuleTable(Mapping[Op, Rule]):
                 does, which ends the gate rank of an activation. Default: False
             affine_in_first (bool, optional): where the first argument alone is active, the
                 op runs as it is. Default: False
+            alone (optional): what runs there instead, of the op's own value, which spells
+                out its slope: see `Slope`. Default: None, the op.
             is_elementwise (bool, optional): each element of the result comes from the same
                 element of the active arguments. Default: False
 
@@ -139,8 +142,11 @@ class RuleTable(Mapping[Op, Rule]):
                 is_elementwise=is_elementwise,
             )
             for op in ops:
-                alone = replace(rule, function=op, kind=Kind.AFFINE)
-                self._add((op,), replace(rule, alone=alone) if affine_in_first else rule)
+                if affine_in_first or alone is not None:
+                    affine = replace(rule, function=alone or op, kind=Kind.AFFINE)
+                    self._add((op,), replace(rule, alone=affine))
+                else:
+                    self._add((op,), rule)
             if inplace:
                 register_write = self.writes(
                     *inplace, plain=ops[0], rank=rank, is_tangent=is_tangent

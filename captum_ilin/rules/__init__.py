@@ -10,6 +10,7 @@ from captum_ilin.rules import (
     attention,
     batchnorm,
     constants,
+    convolution,
     embeddings,
     exported,
     kernels,
@@ -40,6 +41,7 @@ DEFAULT_RULES = (
     | exported.RULES
     | products.RULES
     | layers.RULES
+    | convolution.RULES
     | normalization.RULES
     | batchnorm.RULES
     | attention.RULES

@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from captum_ilin.activity import is_active
 from captum_ilin.errors import TrainingModeWarning
-from captum_ilin.holding import is_replaying
+from captum_ilin.holding import hold, is_replaying
 from captum_ilin.rules.normalization import by_channel, standardized
 from captum_ilin.ruletable import RuleTable
+from captum_ilin.slope import Slope, sloped
 from captum_ilin.tangent import tangent
 from captum_ilin.warning import warn
 
@@ -37,7 +39,7 @@ def instance_norm(
 ) -> Tensor:
     """Instance norm (Ulyanov et al. 2016); running statistics are read, never updated."""
     if not use_input_stats:
-        return _batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
+        return _by_running_statistics(input, running_mean, running_var, weight, bias, eps)
     return by_channel(standardized(input, list(range(2, input.dim())), eps), weight, bias)
 
 
@@ -54,10 +56,39 @@ def batch_norm(
 ) -> Tensor:
     """Batch norm (Ioffe & Szegedy 2015); running statistics are read, never updated."""
     if not training:
-        return _batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+        return _by_running_statistics(input, running_mean, running_var, weight, bias, eps)
     _warn_of_batch_statistics()
     dims = [dim for dim in range(input.dim()) if dim != 1]
     return by_channel(standardized(input, dims, eps), weight, bias)
+
+
+def _by_running_statistics(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+) -> Tensor:
+    """y = D z + c channel by channel, D = weight / √(variance + ε), where z alone is active."""
+    others = (running_mean, running_var, weight, bias)
+    if hold(lambda: any(map(is_active, others))):
+        return _batch_norm(input, *others, eps=eps)
+
+    def run(input: Tensor) -> tuple[Tensor, Slope]:
+        value = F.batch_norm(input, *others, eps=eps)
+        assert running_var is not None  # or PyTorch had refused
+        precise = torch.promote_types(running_var.dtype, torch.float32)
+        scale = (running_var.to(precise) + eps).rsqrt()
+        scale = scale if weight is None else scale * weight
+        scale = scale.view(-1, *[1] * (input.dim() - 2))
+        return value, Slope(_scaled, _scaled, (scale,))
+
+    return sloped(run, input)
+
+
+def _scaled(vector: Tensor, scale: Tensor) -> Tensor:
+    return (vector * scale).to(vector.dtype)
 
 
 def _batch_norm(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
