@@ -18,6 +18,8 @@ from captum_ilin.affine import AffineMap, Difference
 from captum_ilin.attribution import ILIN, InstanceWiseLinearization
 from captum_ilin.attribution_layer import LayerILIN, LayerInstanceWiseLinearization
 from captum_ilin.attribution_neuron import NeuronILIN, NeuronInstanceWiseLinearization
+from captum_ilin.biasledger import BiasLedger
+from captum_ilin.biasmap import BiasMap
 from captum_ilin.certificate import Certificate
 from captum_ilin.errors import (
     BudgetError,
@@ -30,6 +32,7 @@ from captum_ilin.errors import (
     LawError,
     LayerError,
     LayerTypeError,
+    LedgerError,
     MissingTargetError,
     NeuronRangeError,
     NeuronSelectorError,
@@ -61,6 +64,7 @@ from captum_ilin.holding import hold
 from captum_ilin.laws import check_affine_map, check_rule
 from captum_ilin.layermap import LayerContributions, LayerMap
 from captum_ilin.layermatrices import LayerMatrix
+from captum_ilin.layouts import by_definition, channels_first, channels_last
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
 from captum_ilin.operator import Operator
@@ -73,12 +77,15 @@ from captum_ilin.ruletable import RuleTable
 from captum_ilin.singular import Singular
 from captum_ilin.stored import StoredMap
 from captum_ilin.tangent import tangent
+from captum_ilin.waterfall import Waterfall
 
 __all__ = [
     "DEFAULT_RULES",
     "ILIN",
     "TANGENT_RULES",
     "AffineMap",
+    "BiasLedger",
+    "BiasMap",
     "BudgetError",
     "Certificate",
     "Difference",
@@ -98,6 +105,7 @@ __all__ = [
     "LayerMap",
     "LayerMatrix",
     "LayerTypeError",
+    "LedgerError",
     "MissingTargetError",
     "NeuronILIN",
     "NeuronInstanceWiseLinearization",
@@ -135,6 +143,10 @@ __all__ = [
     "UnregisteredOpError",
     "UnregisteredOpWarning",
     "UnusedInputError",
+    "Waterfall",
+    "by_definition",
+    "channels_first",
+    "channels_last",
     "check_affine_map",
     "check_rule",
     "frozen",

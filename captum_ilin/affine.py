@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from captum_ilin.biasledger import BiasLedger
 from captum_ilin.certificate import Certificate, certify, require_exact
 from captum_ilin.checks import check_direction, check_point
 from captum_ilin.derivatives import input_gradients
 from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.layermap import LayerMap, layer_maps
 from captum_ilin.layermatrices import LayerMatrix, layer_matrices
-from captum_ilin.location import Site
 from captum_ilin.modes import gradients_on
 from captum_ilin.operator import Operator, operator_of
 from captum_ilin.region import Region, region_of
@@ -26,6 +26,7 @@ from captum_ilin.replay import replay
 from captum_ilin.rows import every_row
 from captum_ilin.targets import check_row, select
 from captum_ilin.validity import validity
+from captum_ilin.waterfall import Waterfall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -297,7 +298,7 @@ class AffineMap:
         return torch.stack(biases, 1).reshape(self.graph_outputs.shape)
 
     @gradients_on()
-    def bias_ledger(self, target: Any = None, *, row: int | None = None) -> dict[Site, Tensor]:
+    def bias_ledger(self, target: Any = None, *, row: int | None = None) -> BiasLedger:
         """b by where it entered.
 
         Args:
@@ -307,10 +308,10 @@ class AffineMap:
                 network. Default: None, all of them.
 
         Returns:
-            (module path, op) → contribution of the constants that entered there, shaped
-            like the op's output. A module that calls an op again has ``op#2``. The sum over
-            all entries and elements is the sum of ``bias(target)`` over the batch, or its
-            element ``row``.
+            BiasLedger: (module path, op) → contribution of the constants that entered there,
+            shaped like the op's output. A module that calls an op again has ``op#2``. The sum
+            over all entries and elements is the sum of ``bias(target)`` over the batch, or
+            its element ``row``. It also reads b by module, by place and by token.
 
         Raises:
             TargetRangeError: the batch has no such row.
@@ -327,15 +328,44 @@ class AffineMap:
         ['0: linear', '2: linear']
         """
         chosen = select(self.graph_outputs, target)
-        output = chosen.sum() if row is None else chosen[check_row(row, len(chosen))]
-        ledger: dict[Site, Tensor] = {}
-        if not output.requires_grad:
-            ledger[Site("", "constant")] = output.detach()
-        for entry, terms in self.graph.terms(output, create_graph=False):
-            for number, term in enumerate(terms):
-                site = entry.site if number == 0 else entry.site.output(number)
-                ledger[site] = term.detach()
-        return ledger
+        if row is not None:
+            number = check_row(row, len(chosen))
+            chosen = chosen[number : number + 1]
+        return BiasLedger(self.graph, chosen)
+
+    @gradients_on()
+    def waterfall(self, target: Any = None, *, depth: int | None = 1) -> Waterfall:
+        """F = <W, x> + Σ b_module: what the features give, then each module's constants.
+
+        Args:
+            target (optional): any of Captum's target forms; None only for one output per
+                example.
+            depth (int, optional): how many names of a module's path to keep, 0 for one bar of
+                all b. None keeps every module apart. Default: 1.
+
+        Returns:
+            Waterfall: names, and values in that order, whose sum is F. <W, x> and the
+            constants are measured each by themselves, none is what the others leave over.
+
+        Raises:
+            LedgerError: the depth is negative or not an int.
+
+        Cost: that of one ``bias_ledger``, of its ``by_module``, and one product with W.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> nn = torch.nn
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+        >>> affine_map = linearize(model, torch.ones(1, 3).double())
+        >>> waterfall = affine_map.waterfall(target=0)
+        >>> waterfall.names
+        ('⟨W, x⟩', '0', '2')
+        >>> torch.allclose(waterfall.total, affine_map.outputs[:, 0])
+        True
+        """
+        chosen = select(self.graph_outputs, target)
+        modules = BiasLedger(self.graph, chosen).by_module(depth)
+        return Waterfall(self.graph.row_products(chosen), modules)
 
     def layer(
         self, path: str | nn.Module, *, call: int | None = None, at_input: bool = False

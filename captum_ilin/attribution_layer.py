@@ -172,8 +172,8 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
                 ``attribute``.
 
         Returns:
-            (module path, op) → contribution, as of ``AffineMap.bias_ledger``; of several
-            layers a list. What passes the layer by stands at the op where it is added.
+            BiasLedger: (module path, op) → contribution, as of ``AffineMap.bias_ledger``; of
+            several layers a list. What passes the layer by stands at the op where it is added.
 
         Cost: two forward passes and one backward pass, and each op with a constant once
         more, on zeros.
@@ -181,7 +181,7 @@ class LayerInstanceWiseLinearization(LayerGradientXActivation):
         >>> import torch
         >>> from captum_ilin import LayerILIN
         >>> layer, x = torch.nn.Linear(3, 3), torch.ones(1, 3)
-        >>> LayerILIN(lambda x: x + layer(x), layer).bias_ledger(x, target=0)
+        >>> dict(LayerILIN(lambda x: x + layer(x), layer).bias_ledger(x, target=0))
         {Site(module='', op='add'): tensor([[1., 0., 0.]])}
         """
         request = self._request(inputs, target, additional_forward_args)

@@ -23,6 +23,7 @@ __all__ = [
     "LawError",
     "LayerError",
     "LayerTypeError",
+    "LedgerError",
     "MissingTargetError",
     "NeuronRangeError",
     "NeuronSelectorError",
@@ -114,6 +115,10 @@ class LayerError(IlinError, ValueError):
 
 class LayerTypeError(LayerError, TypeError):
     """The layer is not a module, or its value holds no floating-point tensor."""
+
+
+class LedgerError(IlinError, ValueError):
+    """A depth, a size or a layout that the bias ledger cannot be read by."""
 
 
 class NeuronSelectorError(IlinError, ValueError):

@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 
 from captum_ilin.casting import NO_AUTOCAST
+from captum_ilin.location import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from captum_ilin.ledger import Entry, Ledger
+
+    Terms = dict[str, list[Tensor]]
 
 __all__ = ["FrozenGraph"]
 
@@ -41,12 +44,32 @@ class FrozenGraph:
         """b of each row of ``output``, which is made from the graph's outputs."""
         if not output.requires_grad:
             return output.detach()
-        return self._by_row(
-            output,
-            lambda weighted: [
-                term for _, terms in self.terms(weighted, create_graph=True) for term in terms
-            ],
-        )
+        named = self.row_biases(output, lambda site: "")
+        return named[""] if named else torch.zeros_like(output)
+
+    def row_biases(self, output: Tensor, name: Callable[[Site], str]) -> dict[str, Tensor]:
+        """b of each row, apart for the names that ``name`` gives to where a constant entered.
+
+        Cost: one backward pass, and one derivative of it for each name.
+        """
+
+        def named(weighted: Tensor) -> Terms:
+            found: Terms = {}
+            for entry, terms in self.terms(weighted, create_graph=True):
+                found.setdefault(name(entry.site), []).extend(terms)
+            return found
+
+        return self._by_row(output, named)
+
+    def contributions(self, output: Tensor) -> dict[Site, Tensor]:
+        """b of one number made from the graph's outputs, by where it entered."""
+        if not output.requires_grad:
+            return {Site("", "constant"): output.detach()}
+        return {
+            entry.site if number == 0 else entry.site.output(number): term.detach()
+            for entry, terms in self.terms(output, create_graph=False)
+            for number, term in enumerate(terms)
+        }
 
     def row_products(self, output: Tensor, points: tuple[Tensor, ...] | None = None) -> Tensor:
         """<W, x> of each row, whichever dimension of x is the batch, if any is.
@@ -55,17 +78,21 @@ class FrozenGraph:
         """
         points = tuple(leaf.detach() for leaf in self.leaves) if points is None else points
 
-        def products(weighted: Tensor) -> list[Tensor]:
+        def products(weighted: Tensor) -> Terms:
             weights = torch.autograd.grad(
                 weighted, self.leaves, create_graph=True, retain_graph=True, allow_unused=True
             )
-            return [
-                weight * point
-                for weight, point in zip(weights, points, strict=True)
-                if weight is not None
-            ]
+            return {
+                "": [
+                    weight * point
+                    for weight, point in zip(weights, points, strict=True)
+                    if weight is not None
+                ]
+            }
 
-        return self._by_row(output, products)
+        if not output.requires_grad:
+            return torch.zeros_like(output)
+        return self._by_row(output, products)[""]
 
     def terms(self, output: Tensor, *, create_graph: bool) -> list[tuple[Entry, list[Tensor]]]:
         """∂G/∂y ∘ c of every entry of the ledger that reaches ``output``."""
@@ -73,18 +100,22 @@ class FrozenGraph:
             return []
         return self.ledger.terms(output, create_graph=create_graph)
 
-    def _by_row(self, output: Tensor, terms: Callable[[Tensor], list[Tensor]]) -> Tensor:
-        """The sum of ``terms`` of r·output, for each row: its derivative with respect to r."""
+    def _by_row(self, output: Tensor, terms: Callable[[Tensor], Terms]) -> dict[str, Tensor]:
+        """The sums of ``terms`` of r·output, for each row: their derivatives in r."""
         rows = torch.ones_like(output).requires_grad_()
-        total = torch.zeros_like(output).sum()
-        if output.requires_grad:
-            with torch.enable_grad(), NO_AUTOCAST.restored():
-                for term in terms((output * rows).sum()):
-                    total = total + term.sum()
-        if not total.requires_grad:
-            return torch.zeros_like(rows).detach()
-        with NO_AUTOCAST.restored():
-            (sums,) = torch.autograd.grad(
-                total, rows, allow_unused=True, materialize_grads=True
-            )
-        return sums
+        zero = torch.zeros_like(output).sum()
+        with torch.enable_grad(), NO_AUTOCAST.restored():
+            totals = {
+                name: sum((term.sum() for term in found), start=zero)
+                for name, found in terms((output * rows).sum()).items()
+            }
+            return {name: _derivative(total, rows) for name, total in totals.items()}
+
+
+def _derivative(total: Tensor, rows: Tensor) -> Tensor:
+    if not total.requires_grad:
+        return torch.zeros_like(rows).detach()
+    (sums,) = torch.autograd.grad(
+        total, rows, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return sums

@@ -32,6 +32,15 @@ class Site(NamedTuple):
     module: str
     op: str
 
+    @property
+    def op_name(self) -> str:
+        """The op alone, without the numbers of its call and of its output.
+
+        >>> Site("encoder.0", "linear#2").op_name
+        'linear'
+        """
+        return self.op.partition("#")[0].partition("[")[0]
+
     def output(self, number: int) -> Site:
         """The same call's output with this number; the first is the site itself."""
         return Site(self.module, f"{self.op}[{number}]")
