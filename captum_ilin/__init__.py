@@ -13,6 +13,7 @@ Source: Li et al. 2023, Instance-wise Linearization of Neural Network for Model
 Interpretation, arXiv 2310.16295.
 """
 
+from captum_ilin import pictures
 from captum_ilin.activity import gate_rank, is_active
 from captum_ilin.affine import AffineMap, Difference
 from captum_ilin.attribution import ILIN, InstanceWiseLinearization
@@ -155,6 +156,7 @@ __all__ = [
     "in_double",
     "is_active",
     "linearize",
+    "pictures",
     "product",
     "secant",
     "tangent",

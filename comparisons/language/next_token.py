@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from captum_ilin import in_double
+from captum_ilin.pictures import visible
 from comparisons.language.contributions import (
     TokenContributions,
     check_double,
@@ -18,7 +19,6 @@ from comparisons.language.tokens import (
     encoded,
     only_token,
     readable,
-    visible,
 )
 
 if TYPE_CHECKING:

@@ -6,16 +6,13 @@ from html import escape
 from string import Template
 from typing import TYPE_CHECKING
 
-from comparisons.colours import shade
+from captum_ilin.pictures import token_html, visible
 from comparisons.language.statements import statements
-from comparisons.language.tokens import visible
 
 if TYPE_CHECKING:
     from comparisons.language.contributions import TokenContributions
 
 __all__ = ["html"]
-
-STEPS = 20  # stops of the colour bar
 
 PAGE = Template("""\
 <!DOCTYPE html>
@@ -31,15 +28,6 @@ PAGE = Template("""\
   h1 { font-size: 1.15rem; margin: 0; }
   h2 { font-size: 1rem; margin: 1.5rem 0 .25rem; }
   .model { color: #555; margin: 0 0 1.25rem; }
-  .text { display: flex; flex-wrap: wrap; row-gap: .5rem; }
-  .token { display: inline-flex; flex-direction: column; align-items: center; }
-  .token b { font: 1.15rem/1.9 ui-monospace, monospace; white-space: pre; width: 100%;
-             text-align: center; padding: 0 .1rem; box-sizing: border-box; }
-  .token small { font-size: .72rem; color: #444; padding: 0 .3rem;
-                 font-variant-numeric: tabular-nums; }
-  .scale { margin-top: 1.25rem; max-width: 24rem; }
-  .bar { height: .8rem; border: 1px solid #999; background: $gradient; }
-  .ends { display: flex; justify-content: space-between; font-size: .8rem; }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
   td { padding: .1rem 1.25rem .1rem 0; } td + td { text-align: right; }
   code { white-space: pre; }
@@ -49,12 +37,7 @@ PAGE = Template("""\
 <body>
 <h1>Contributions to the $question</h1>
 <p class="model">$model</p>
-<div class="text">$text</div>
-<div class="scale" role="img" aria-label="colour scale">
-<div class="bar"></div>
-<div class="ends"><span>−$limit</span><span>0</span><span>+$limit</span></div>
-<div class="ends"><span>against</span><span>$unit</span><span>for</span></div>
-</div>
+$text
 $predictions
 <h2>What they add up to</h2>
 <table>$facts</table>
@@ -72,29 +55,10 @@ def html(found: TokenContributions) -> str:
         title=escape(f"{found.model}: {found.question}"),
         model=escape(found.model),
         question=escape(found.question),
-        text="".join(
-            _token(token, value, found.largest)
-            for token, value in zip(found.tokens, found.contributions.tolist(), strict=True)
-        ),
-        gradient=_gradient(),
-        limit=f"{found.largest:.2f}",
-        unit=escape(found.unit),
+        text=token_html(found.tokens, found.contributions, unit=found.unit),
         predictions=_predictions(found),
         facts="".join(_row(escape(what), much) for what, much in statements(found)),
     )
-
-
-def _token(token: str, value: float, limit: float) -> str:
-    background, ink = shade(value, limit)
-    return (
-        f'<span class="token"><b style="background:{background};color:{ink}">'
-        f"{escape(visible(token))}</b><small>{value:+.2f}</small></span>"
-    )
-
-
-def _gradient() -> str:
-    stops = (shade(2 * step / STEPS - 1, 1.0).background for step in range(STEPS + 1))
-    return f"linear-gradient(to right, {', '.join(stops)})"
 
 
 def _predictions(found: TokenContributions) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from comparisons.language.tokens import visible
+from captum_ilin.pictures import visible
 
 if TYPE_CHECKING:
     from comparisons.language.contributions import TokenContributions

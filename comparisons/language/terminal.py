@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from comparisons.colours import shade
+from captum_ilin.pictures import shade, visible
 from comparisons.language.statements import statements
-from comparisons.language.tokens import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,7 +21,6 @@ __all__ = [
     "encoded",
     "only_token",
     "readable",
-    "visible",
 ]
 
 
@@ -111,8 +110,3 @@ def alone(tokenizer: Any, number: int) -> str:
 
 def _decoded(tokenizer: Any, numbers: Sequence[int]) -> str:
     return str(tokenizer.decode(numbers, clean_up_tokenization_spaces=False))
-
-
-def visible(token: str) -> str:
-    """A token with its line breaks and tabs as signs, so that it stays on one line."""
-    return token.replace("\r", "").replace("\n", "⏎").replace("\t", "⇥") or "∅"

@@ -21,10 +21,9 @@ import tokenizers
 import transformers
 
 from comparisons.__main__ import main
-from comparisons.colours import shade
 from comparisons.language import PromptError, TokenContributions, next_token, similarity
 from comparisons.language import command as commanding
-from comparisons.language.figure import MARGIN, WIDTH, _cells, save_figure
+from comparisons.language.figure import save_figure
 from comparisons.language.page import html
 from comparisons.language.statements import markdown
 from comparisons.language.terminal import print_text
@@ -150,23 +149,6 @@ def test_marks_of_words_are_blanks() -> None:
 # the drawings
 
 
-def test_ink_is_readable_on_every_colour() -> None:
-    def luminance(colour: str) -> float:
-        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    for step in range(-50, 51):
-        low, high = sorted(map(luminance, shade(step / 50, 1.0)))
-        assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG 2.2, level AA
-
-
-def test_colours_are_symmetric_and_stop_at_the_limit() -> None:
-    assert shade(9.0, 3.0) == shade(3.0, 3.0)
-    assert shade(-3.0, 3.0) != shade(3.0, 3.0)
-    assert shade(1.0, 2.0) == shade(2.0, 4.0)
-
-
 class Balance(HTMLParser):
     """Counts open elements and collects text."""
 
@@ -202,15 +184,8 @@ def test_page_is_whole_and_escapes_the_text(found: TokenContributions) -> None:
     assert "|Σφ + b − F| / |F|" in said
 
 
-def test_figure_wraps_long_texts(
-    decoder: LanguageModel, found: TokenContributions, tmp_path: Path
-) -> None:
-    long = next_token(decoder, "two rows of letters of many sorts")
-    cells = _cells(long)
-    assert cells[-1].line > 0
-    assert max(cell.left + cell.width for cell in cells) <= WIDTH - MARGIN
-    for number, drawn in enumerate((long, found)):
-        assert save_figure(drawn, tmp_path / f"{number}.png").stat().st_size > 5_000
+def test_figure_is_saved(found: TokenContributions, tmp_path: Path) -> None:
+    assert save_figure(found, tmp_path / "text.png").stat().st_size > 5_000
 
 
 def test_terminal_shows_tokens_scale_and_sum(found: TokenContributions) -> None:

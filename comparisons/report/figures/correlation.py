@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from comparisons.colours import SIGNED_MAP
+from captum_ilin.pictures import SIGNED_MAP
 from comparisons.report.columns import Column
 from comparisons.report.figures.drawing import panels, save
 from comparisons.report.layout import models_of

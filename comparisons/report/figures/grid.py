@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import Normalize
 
-from comparisons.colours import SIGNED_MAP
+from captum_ilin.pictures import SIGNED_MAP
 from comparisons.measures.measure import Case
 from comparisons.methods import METHODS
 from comparisons.models import MODELS
