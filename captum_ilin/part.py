@@ -101,7 +101,7 @@ def _places(pattern: Tensor, index: Any, name: str) -> Tensor:
     if any(each is None or isinstance(each, bool) for each in _each(index)):
         raise _unfit(name, index, shape, "None and bools choose nothing")
     try:
-        places = numbered[index]
+        places = numbered[tuple(map(_listed, _each(index)))]
     except (IndexError, TypeError, ValueError) as error:
         raise _unfit(name, index, shape, str(error).rstrip(".")) from error
     if not places.numel():
@@ -111,6 +111,11 @@ def _places(pattern: Tensor, index: Any, name: str) -> Tensor:
 
 def _each(index: Any) -> tuple[Any, ...]:
     return index if isinstance(index, tuple) else (index,)
+
+
+def _listed(index: Any) -> Any:
+    """A list as the tensor it stands for, whatever it holds."""
+    return torch.tensor(index) if isinstance(index, list) else index
 
 
 def _unfit(name: str, index: Any, shape: tuple[int, ...], why: str) -> PartError:

@@ -50,6 +50,7 @@ CASES: list[tuple[str, Any, Any]] = [
     ("transformer", 2, None),
     ("transformer", slice(1, 3), 0),
     ("transformer", ([0, 4], [7, 1]), None),
+    ("transformer", [[0, 4], [2, 2]], [[[1]]]),
     ("shaped outputs", slice(5), (2, slice(1, 4))),
     ("shaped outputs", None, (0, 0)),
     ("one value per row", slice(2), None),
@@ -68,10 +69,16 @@ def dense_block(
     y = network(x)
     rows = torch.arange(y.numel()).reshape(y.shape)
     columns = torch.arange(x.numel()).reshape(x.shape)
-    rows = torch.stack([r if outputs is None else r[outputs] for r in rows])
-    columns = torch.stack([c if features is None else c[features] for c in columns])
+    rows = torch.stack([numbers_at(row, outputs) for row in rows])
+    columns = torch.stack([numbers_at(column, features) for column in columns])
     matrix = J.reshape(y.numel(), x.numel())[rows.flatten()][:, columns.flatten()]
     return matrix, tuple(columns.shape), tuple(rows.shape)
+
+
+def numbers_at(example: Tensor, index: Any) -> Tensor:
+    if index is None:
+        return example
+    return example[torch.tensor(index) if isinstance(index, list) else index]
 
 
 def block_of(name: str, features: Any, outputs: Any) -> tuple[Operator, Any]:
@@ -211,7 +218,7 @@ def test_an_index_that_does_not_fit(chosen: Any, message: str) -> None:
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("index", ["word", 1.5, {0: 1}])
+@pytest.mark.parametrize("index", ["word", 1.5, {0: 1}, [], [0.5], ["word"], [[0], [1, 2]]])
 def test_what_is_no_index(index: Any) -> None:
     W = linearize(TinyTransformer(batch_first=True), double(2, 5, 8)).operator()
     with pytest.raises(PartError, match=r"^features=.* does not index an example of shape \(5"):
