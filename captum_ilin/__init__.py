@@ -56,6 +56,7 @@ from captum_ilin.errors import (
     StoredFilePackageError,
     TargetError,
     TargetRangeError,
+    TokenTableError,
     TrainingModeWarning,
     UnregisteredOpError,
     UnregisteredOpWarning,
@@ -78,7 +79,11 @@ from captum_ilin.ruletable import RuleTable
 from captum_ilin.singular import Singular
 from captum_ilin.stored import StoredMap
 from captum_ilin.tangent import tangent
+<<<<<<< HEAD
 from captum_ilin.waterfall import Waterfall
+=======
+from captum_ilin.tokens import NearestTokens, nearest_tokens
+>>>>>>> 1b8459f (Read directions as tokens: the rows of a table nearest to a vector, and to its negative)
 
 __all__ = [
     "DEFAULT_RULES",
@@ -108,6 +113,7 @@ __all__ = [
     "LayerTypeError",
     "LedgerError",
     "MissingTargetError",
+    "NearestTokens",
     "NeuronILIN",
     "NeuronInstanceWiseLinearization",
     "NeuronRangeError",
@@ -140,6 +146,7 @@ __all__ = [
     "StoredMap",
     "TargetError",
     "TargetRangeError",
+    "TokenTableError",
     "TrainingModeWarning",
     "UnregisteredOpError",
     "UnregisteredOpWarning",
@@ -156,7 +163,11 @@ __all__ = [
     "in_double",
     "is_active",
     "linearize",
+<<<<<<< HEAD
     "pictures",
+=======
+    "nearest_tokens",
+>>>>>>> 1b8459f (Read directions as tokens: the rows of a table nearest to a vector, and to its negative)
     "product",
     "secant",
     "tangent",

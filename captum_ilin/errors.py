@@ -46,6 +46,7 @@ __all__ = [
     "StoredFilePackageError",
     "TargetError",
     "TargetRangeError",
+    "TokenTableError",
     "TrainingModeWarning",
     "UnregisteredOpError",
     "UnregisteredOpWarning",
@@ -183,6 +184,10 @@ class StoredFileExistsError(IlinError, FileExistsError):
 
 class StoredFilePackageError(IlinError, ImportError):
     """The optional package that reads and writes stored maps is not installed."""
+
+
+class TokenTableError(IlinError, ValueError):
+    """Vectors and a table of tokens that do not go together."""
 
 
 class LawError(IlinError, AssertionError):
