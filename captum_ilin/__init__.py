@@ -79,11 +79,8 @@ from captum_ilin.ruletable import RuleTable
 from captum_ilin.singular import Singular
 from captum_ilin.stored import StoredMap
 from captum_ilin.tangent import tangent
-<<<<<<< HEAD
-from captum_ilin.waterfall import Waterfall
-=======
 from captum_ilin.tokens import NearestTokens, nearest_tokens
->>>>>>> 1b8459f (Read directions as tokens: the rows of a table nearest to a vector, and to its negative)
+from captum_ilin.waterfall import Waterfall
 
 __all__ = [
     "DEFAULT_RULES",
@@ -163,11 +160,8 @@ __all__ = [
     "in_double",
     "is_active",
     "linearize",
-<<<<<<< HEAD
-    "pictures",
-=======
     "nearest_tokens",
->>>>>>> 1b8459f (Read directions as tokens: the rows of a table nearest to a vector, and to its negative)
+    "pictures",
     "product",
     "secant",
     "tangent",
