@@ -66,6 +66,7 @@ from captum_ilin.holding import hold
 from captum_ilin.laws import check_affine_map, check_rule
 from captum_ilin.layermap import LayerContributions, LayerMap
 from captum_ilin.layermatrices import LayerMatrix
+from captum_ilin.layershares import LayerShares
 from captum_ilin.layouts import by_definition, channels_first, channels_last
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
@@ -107,6 +108,7 @@ __all__ = [
     "LayerInstanceWiseLinearization",
     "LayerMap",
     "LayerMatrix",
+    "LayerShares",
     "LayerTypeError",
     "LedgerError",
     "MissingTargetError",

@@ -19,6 +19,7 @@ from captum_ilin.derivatives import input_gradients
 from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.layermap import LayerMap, layer_maps
 from captum_ilin.layermatrices import LayerMatrix, layer_matrices
+from captum_ilin.layershares import LayerShares, layer_shares
 from captum_ilin.modes import gradients_on
 from captum_ilin.operator import Operator, operator_of
 from captum_ilin.region import Region, region_of
@@ -406,7 +407,7 @@ class AffineMap:
         """Several layers' values inside this map, from one run: see `layer`.
 
         Each is a view of the same map. Layers that follow one another pass on the same
-        numbers, so their contributions must not be added to each other.
+        numbers, so their contributions must not be added to each other; `shares` can be.
 
         Args:
             paths: the layers, each called once.
@@ -424,6 +425,44 @@ class AffineMap:
         1 torch.Size([1])
         """
         return layer_maps(self, paths, at_input=at_input)
+
+    @gradients_on()
+    def shares(
+        self, paths: Sequence[str | nn.Module], target: Any = None, *, at_input: bool = False
+    ) -> LayerShares:
+        """One output split among layers, such as the residual branches: what each adds itself.
+
+        What passes through one layer may pass through others too; here it is counted at the
+        last of them, so that the shares add up to the output.
+
+        Args:
+            paths: the layers, each called once.
+            target (optional): any of Captum's target forms; None only for one output per
+                example.
+            at_input (bool, optional): as for `layer`. Default: False.
+
+        Returns:
+            LayerShares: a number for each layer and row, and what passes all of them by.
+
+        Raises:
+            LayerError: no such layer, one that is called several times, or none at all.
+
+        Cost: one forward pass; for each layer one backward pass and its derivative.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+        >>> def forward(x):
+        ...     x = x + first(x)
+        ...     return x + second(x)
+        >>> x = torch.ones(1, 2)
+        >>> shares = linearize(forward, x).shares([first, second], target=0)
+        >>> torch.allclose(shares.direct[0], first(x)[:, 0])
+        True
+        >>> shares.around_features, torch.allclose(shares.total, forward(x)[:, 0])
+        (tensor([1.]), True)
+        """
+        return layer_shares(self, paths, target, at_input=at_input)
 
     @gradients_on()
     def matrices(

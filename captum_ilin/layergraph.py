@@ -223,7 +223,7 @@ def check_used(affine_map: AffineMap, cut: Cut) -> None:
 
 @contextmanager
 def closed(parts: Iterable[Tensor]) -> Iterator[None]:
-    """Let no derivative through ``parts`` inside; leaves of a graph are no way to close."""
+    """Inside, derivatives arrive at ``parts`` and go no further; below a leaf is nothing."""
     nodes = [part.grad_fn for part in parts if part.grad_fn is not None]
     handles = [node.register_prehook(_nothing) for node in nodes]
     try:

@@ -159,8 +159,9 @@ class LayerMap:
         Returns:
             LayerContributions. Sum ``units`` over what is of no interest: of an image's
             (batch, channels, height, width) ``units.sum((2, 3))`` gives channels; of a
-            transformer's (batch, tokens, width) ``units.sum(2)`` gives tokens and
-            ``units.unflatten(2, (heads, -1)).sum((1, 3))`` heads.
+            transformer's (batch, tokens, width) ``units.sum(2)`` gives tokens, and of what
+            goes into an attention's last projection ``units.unflatten(2, (heads, -1)).sum((1,
+            3))`` gives heads.
 
         Raises:
             LayerError: the output does not use the layer's value.
