@@ -62,6 +62,7 @@ from captum_ilin.errors import (
     UnregisteredOpWarning,
     UnusedInputError,
 )
+from captum_ilin.exits import RegionExit
 from captum_ilin.holding import hold
 from captum_ilin.laws import check_affine_map, check_rule
 from captum_ilin.layermap import LayerContributions, LayerMap
@@ -70,9 +71,10 @@ from captum_ilin.layershares import LayerShares
 from captum_ilin.layouts import by_definition, channels_first, channels_last
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
+from captum_ilin.margin import RegionMargin
 from captum_ilin.operator import Operator
 from captum_ilin.precision import in_double
-from captum_ilin.region import Region, RegionExit, RegionMargin
+from captum_ilin.region import Region
 from captum_ilin.rule import Kind, Rule
 from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
 from captum_ilin.rules.primitives import product, secant

@@ -266,6 +266,54 @@ def test_at_a_kink_one_side_is_inside() -> None:
     assert region.exit(-torch.ones(1, 1)).step == math.inf
 
 
+# name: (function, x, direction, step), at a kink, where the sides of x are told by hand.
+AT_A_KINK: dict[str, tuple[Callable[[Tensor], Tensor], list[float], list[float], float]] = {
+    "relu, across": (F.relu, [0.0], [1.0], 0.0),
+    "relu at −0, across": (F.relu, [-0.0], [1.0], 0.0),
+    "relu, away": (F.relu, [0.0], [-1.0], math.inf),
+    "relu, still": (F.relu, [0.0, 2.0], [0.0, -1.0], 2.0),
+    "relu6 at 6, into the linear piece": (F.relu6, [6.0], [-1.0], 0.0),
+    "relu6 at 6, away": (F.relu6, [6.0], [1.0], math.inf),
+    "clamp at its minimum, away": (lambda z: z.clamp(0, 1), [0.0], [0.5], 2.0),
+    "clamp at its minimum, across": (lambda z: z.clamp(0, 1), [0.0], [-0.5], 0.0),
+    "clamp at its maximum, across": (lambda z: z.clamp(0, 1), [1.0], [0.5], 0.0),
+    "abs, either way": (torch.abs, [0.0], [-1.0], 0.0),
+    "max of equals, apart": (lambda z: z.max(1).values, [1.0, 1.0], [-1.0, 1.0], 0.0),
+    "max of equals, together": (lambda z: z.max(1).values, [1.0, 1.0], [1.0, 1.0], math.inf),
+    "max of what relu holds at 0": (
+        lambda z: F.max_pool1d(z[:, None].relu(), 2),
+        [-3.0, -2.0],
+        [1.0, 1.0],
+        2.0,
+    ),
+    "sort of equals, kept in order": (
+        lambda z: z.sort(1).values,
+        [1.0, 1.0],
+        [0.0, 1.0],
+        math.inf,
+    ),
+    "pooling of equals, the chosen stays": (
+        lambda z: F.max_pool1d(z[:, None], 2),
+        [1.0, 1.0],
+        [1.0, 0.5],
+        math.inf,
+    ),
+    "pooling of equals, the other overtakes": (
+        lambda z: F.max_pool1d(z[:, None], 2),
+        [1.0, 1.0],
+        [0.5, 1.0],
+        0.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AT_A_KINK)
+def test_at_a_kink_the_side_decides(name: str) -> None:
+    function, x, direction, step = AT_A_KINK[name]
+    point, move = torch.tensor([x]).double(), torch.tensor([direction]).double()
+    assert linearize(function, point).region().exit(move).step == step
+
+
 def test_a_batch_leaves_with_its_first_row() -> None:
     region = linearize(F.relu, torch.tensor([[4.0], [3.0]])).region()
     assert region.exit(torch.tensor([[-1.0], [-1.0]])) == (3.0, "relu", "", (1, 0))
@@ -306,6 +354,7 @@ SMOOTH = {
     "detach_ holds constant": lambda: lambda x: x.clone().detach_() + x,
     "layer_norm is not known": lambda: lambda x: F.layer_norm(x, (3,)),
     "remainder is not known": lambda: lambda x: x % 2,
+    "quantile is not known": lambda: lambda x: x.quantile(0.3, 1),  # kinks where order changes
 }
 
 
