@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from captum_ilin.region import RegionExit
+    from captum_ilin.exits import RegionExit
 
 __all__ = ["validity_curve"]
 
