@@ -53,9 +53,9 @@ class FrozenGraph:
         Cost: one backward pass, and one derivative of it for each name.
         """
 
-        def named(weighted: Tensor) -> Terms:
+        def named(weighted: Tensor, create_graph: bool) -> Terms:
             found: Terms = {}
-            for entry, terms in self.terms(weighted, create_graph=True):
+            for entry, terms in self.terms(weighted, create_graph=create_graph):
                 found.setdefault(name(entry.site), []).extend(terms)
             return found
 
@@ -78,9 +78,13 @@ class FrozenGraph:
         """
         points = tuple(leaf.detach() for leaf in self.leaves) if points is None else points
 
-        def products(weighted: Tensor) -> Terms:
+        def products(weighted: Tensor, create_graph: bool) -> Terms:
             weights = torch.autograd.grad(
-                weighted, self.leaves, create_graph=True, retain_graph=True, allow_unused=True
+                weighted,
+                self.leaves,
+                create_graph=create_graph,
+                retain_graph=True,
+                allow_unused=True,
             )
             return {
                 "": [
@@ -100,16 +104,27 @@ class FrozenGraph:
             return []
         return self.ledger.terms(output, create_graph=create_graph)
 
-    def _by_row(self, output: Tensor, terms: Callable[[Tensor], Terms]) -> dict[str, Tensor]:
-        """The sums of ``terms`` of r·output, for each row: their derivatives in r."""
+    def _by_row(
+        self, output: Tensor, terms: Callable[[Tensor, bool], Terms]
+    ) -> dict[str, Tensor]:
+        """The sums of ``terms`` of r·output, for each row: their derivatives in r.
+
+        Of one number alone, the sums at r = 1, because they are linear in r.
+        """
         rows = torch.ones_like(output).requires_grad_()
         zero = torch.zeros_like(output).sum()
+        several = output.numel() > 1
         with torch.enable_grad(), NO_AUTOCAST.restored():
             totals = {
                 name: sum((term.sum() for term in found), start=zero)
-                for name, found in terms((output * rows).sum()).items()
+                for name, found in terms((output * rows).sum(), several).items()
             }
-            return {name: _derivative(total, rows) for name, total in totals.items()}
+            if several:
+                return {name: _derivative(total, rows) for name, total in totals.items()}
+        return {
+            name: total.detach().to(output).reshape(output.shape)
+            for name, total in totals.items()
+        }
 
 
 def _derivative(total: Tensor, rows: Tensor) -> Tensor:
