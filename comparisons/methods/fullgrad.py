@@ -16,22 +16,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from captum_ilin import Site, linearize
+from captum_ilin import by_definition, channels_first, linearize
 from comparisons.methods.method import Method
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
+    from captum_ilin import BiasLedger, Site
     from comparisons.methods.method import Setting
 
 __all__ = ["METHODS", "FullGrad", "laid_onto"]
 
-IMAGE_OPS = frozenset(
-    {
-        *("conv2d", "conv_transpose2d", "batch_norm", "group_norm", "instance_norm"),
-        *("relu6", "hardtanh", "clamp", "hardsigmoid", "threshold"),
-    }
-)  # of four dimensions these are images; attention's scores have four dimensions too
+# Of four dimensions, and between convolutions: images. PyTorch defines no layout of theirs.
+BETWEEN_CONVOLUTIONS = frozenset({"relu6", "hardtanh", "clamp", "hardsigmoid", "threshold"})
 
 
 class FullGrad:
@@ -63,35 +62,31 @@ class FullGrad:
         weight = affine_map.weight(target)
         assert isinstance(weight, Tensor)  # a tuple only for a tuple of inputs
         found = weight * row.detach()
-        for site, term in affine_map.bias_ledger(target).items():
-            found = found + laid_onto(row, site, term)
+        for constant in laid_onto(row, affine_map.bias_ledger(target)):
+            found = found + constant
         return found
 
 
-def laid_onto(row: Tensor, site: Site, term: Tensor) -> Tensor:
-    """A constant's contributions on the input, with the same sum.
+def laid_onto(row: Tensor, ledger: BiasLedger) -> Iterator[Tensor]:
+    """Each constant's contributions on the input, with the same sum.
 
     Args:
         row: (1, \\*features)
-        site: where the constant entered.
-        term: its contributions, shaped like the op's output.
+        ledger: of one row.
     """
-    op = site.op.partition("#")[0].partition("[")[0]
-    if not (row.dim() == term.dim() == 4 and op in IMAGE_OPS):
-        return (term.sum() / row.numel()).expand_as(row)
-    height, width = (
-        _shares(to, of).to(term) for to, of in zip(row.shape[2:], term.shape[2:], strict=True)
-    )
-    image = height @ term.sum(1, keepdim=True) @ width.T
-    return image.expand_as(row) / row.shape[1]
+    is_image = row.dim() == 4
+    planes = ledger.by_place(row.shape[2:], layout=_layout).placed if is_image else {}
+    for site, entry in ledger.items():
+        if site in planes:
+            yield planes[site][:, None].expand_as(row) / row.shape[1]
+        else:
+            yield (entry.sum() / row.numel()).expand_as(row)
 
 
-def _shares(to: int, of: int) -> Tensor:
-    """(to, of): the part of each of ``of`` stretches that lies in each of ``to``."""
-    ends = torch.arange(1, to + 1, dtype=torch.float64)[:, None] / to
-    others = torch.arange(1, of + 1, dtype=torch.float64)[None] / of
-    overlap = torch.minimum(ends, others) - torch.maximum(ends - 1 / to, others - 1 / of)
-    return overlap.clamp(min=0) * of
+def _layout(site: Site, entry: Tensor) -> Tensor | None:
+    if entry.dim() == 4 and site.op_name in BETWEEN_CONVOLUTIONS:
+        return channels_first(site, entry)
+    return by_definition(site, entry)
 
 
 def _nothing(model: nn.Module, inputs: Tensor, target: Any, setting: Setting) -> Tensor:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
-from captum_ilin import Site, linearize
+from captum_ilin import linearize
 from comparisons.methods import METHODS, Setting
 from comparisons.methods.controls import sobel
 from comparisons.methods.fullgrad import laid_onto
@@ -123,22 +124,43 @@ def test_full_grad_is_not_input_x_gradient() -> None:
     assert _declared_error("InputXGradient", NETWORKS["digits_cnn"]) > 0.1
 
 
-@pytest.mark.parametrize(("side", "of"), [(8, 4), (8, 8), (6, 9), (7, 3)])
+CONVOLUTIONS = {(8, 4): (2, 2, 0), (8, 8): (1, 1, 0), (6, 9): (2, 1, 2), (7, 3): (3, 2, 0)}
+
+
+@pytest.mark.parametrize(("side", "of"), CONVOLUTIONS)
 def test_a_constant_lies_where_it_entered(side: int, of: int) -> None:
-    term = torch.zeros(1, 3, of, of, dtype=torch.float64)
-    term[0, :, 0, -1] = torch.tensor([1.0, 2.0, -0.5])
-    found = laid_onto(torch.zeros(1, 2, side, side), Site("0", "conv2d#2"), term)
+    kernel, stride, padding = CONVOLUTIONS[side, of]
+    conv = nn.Conv2d(2, 3, kernel, stride, padding).double()
+    nn.init.zeros_(conv.weight)
+    with torch.no_grad():
+        conv.bias.copy_(torch.tensor([1.0, 2.0, -0.5]))
+
+    def corner(image: Tensor) -> Tensor:
+        cells = conv(image)
+        assert cells.shape == (1, 3, of, of)
+        return cells[:, :, 0, -1].sum(1)
+
+    image = torch.zeros(1, 2, side, side, dtype=torch.float64)
+    found = sum(laid_onto(image, linearize(corner, image).bias_ledger()))
     assert found.shape == (1, 2, side, side)
     assert float(found.sum()) == pytest.approx(2.5, rel=1e-12)
     reached = -(-side // of)  # pixels that one stretch touches, rounded up
     assert float(found[:, :, :reached, -reached:].sum()) == pytest.approx(2.5, rel=1e-12)
 
 
-@pytest.mark.parametrize("site", [Site("", "softmax"), Site("head", "linear")])
-def test_a_constant_without_a_place_is_spread_evenly(site: Site) -> None:
-    term = torch.tensor([[[[1.0, 2.0]]]]) if site.op == "softmax" else torch.ones(1, 3)
-    found = laid_onto(torch.zeros(1, 1, 2, 2), site, term)
-    assert torch.allclose(found, torch.full((1, 1, 2, 2), 0.75))
+@pytest.mark.parametrize(
+    "model",
+    [lambda x: x.softmax(3)[:, 0, 0, 0], lambda x: F.linear(x.flatten(1), ONES, ONES[:, 0])],
+    ids=["softmax of four dimensions", "linear"],
+)
+def test_a_constant_without_a_place_is_spread_evenly(model: Any) -> None:
+    affine_map = linearize(model, torch.tensor([[[[1.0, 2.0], [0.0, 0.5]]]]))
+    (found,) = laid_onto(affine_map.inputs, affine_map.bias_ledger())
+    assert affine_map.bias() > 0.1
+    assert torch.allclose(found, affine_map.bias() / 4)
+
+
+ONES = torch.ones(1, 4)
 
 
 def test_full_grad_keeps_the_place_of_a_convolution_bias() -> None:
