@@ -73,19 +73,24 @@ def singular(W: Operator, k: int) -> Singular:
 
 
 def _check(W: Operator, k: int) -> None:
+    if W.codomain.is_tuple:
+        raise NotOfferedError(
+            f"Singular vectors of {W!r} would be tuples on the side it gives, which is not "
+            "offered. Ask for those of its transpose, W.T.svd(k), where U and V change places."
+        )
+    patterns = (*W.domain.patterns, *W.codomain.patterns)
+    if len({pattern.shape[:1] for pattern in patterns}) > 1:
+        raise NotOfferedError(
+            f"Singular values are those of each example's own map, but the first dimensions "
+            f"of {W!r} differ, so it does not tell which numbers belong to an example. Use "
+            "inputs whose first dimension is the batch."
+        )
     largest = min(_size(W.domain), _size(W.codomain))
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= largest:
         raise RankError(
             f"The number of singular values must be an int from 1 to {largest}, the smaller "
             f"of an example's {_size(W.domain)} and {_size(W.codomain)} numbers on the two "
             f"sides of {W!r}, but got {k!r}. Ask for fewer."
-        )
-    patterns = (*W.domain.patterns, *W.codomain.patterns)
-    if len({len(pattern) for pattern in patterns}) > 1:
-        raise NotOfferedError(
-            f"Singular values are those of each example's own map, but the first dimensions "
-            f"of {W!r} differ, so it does not tell which numbers belong to an example. Use "
-            "inputs whose first dimension is the batch."
         )
     if any(pattern.dtype in (torch.float16, torch.bfloat16) for pattern in patterns):
         raise NotOfferedError(

@@ -69,9 +69,9 @@ class Space:
         """The vectors with the dimensions that count them in front."""
         columns = zip(*vectors, strict=True) if vectors else ((),) * len(self.patterns)
         parts = tuple(
-            torch.stack(column).reshape(*count, *pattern.shape)
+            torch.stack(column).reshape((*count, *pattern.shape))
             if column
-            else pattern.new_empty(*count, *pattern.shape)
+            else pattern.new_empty((*count, *pattern.shape))
             for column, pattern in zip(columns, self.patterns, strict=True)
         )
         return parts if self.is_tuple else parts[0]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import captum_ilin.layergraph
 import captum_ilin.layermap
-from captum_ilin import NotExactError, frozen, in_double, linearize
+from captum_ilin import TANGENT_RULES, NotExactError, frozen, in_double, linearize
 from tests.fingerprint import untouched
 from tests.laws_of_layers import assert_layer_laws
 from tests.networks import (
@@ -387,6 +387,10 @@ def test_a_layer_that_returns_several_tensors() -> None:
         "LayerMap('layer' (Splitting): inputs (5, 4) -> layer (5, 2), (5, 2) -> outputs (5, 3))"
     )
     assert_layer_laws(layer, target=1)
+    v, s, u = layer.below.T.svd(1)
+    torch.testing.assert_close(layer.below @ v, tuple(s[..., None] * part for part in u))
+    with pytest.raises(NotImplementedError, match=r"Ask for those of its transpose, W\.T\.svd"):
+        layer.below.svd(1)
     left, right = layer.contributions(1).units
     weight = model.head.weight[1].detach()
     torch.testing.assert_close(left, weight[:2] * x[:, :2].relu(), **ROUNDING)
@@ -435,6 +439,84 @@ def test_a_copy_is_frozen_as_the_value_itself_would_be() -> None:
     found = layer.contributions(1)  # a gate, which is held: nothing flows through it
     assert not torch.count_nonzero(found.units)
     torch.testing.assert_close(found.around_bias, affine_map.bias(1), **ROUNDING)
+
+
+class Shared(nn.Module):
+    """A value of no row alone: the mean of the batch, as a row or as one number."""
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        super().__init__()
+        self.pool, self.head = Mean(dims), nn.Linear(4, 3)
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x * x + self.pool(x))
+
+
+class Mean(nn.Module):
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(self.dims)
+
+
+@pytest.mark.parametrize("dims", [(0,), (0, 1)])
+def test_a_value_without_a_batch_dimension(dims: tuple[int, ...]) -> None:
+    """Each row's sum is told all the same."""
+    model, x = Shared(dims), double(5, 4)
+    layer = linearize(model, x).layer("pool")
+    assert_layer_laws(layer, target=1)
+    weight, shared = model.head.weight[1].detach(), x.mean(dims)
+    found = layer.contributions(1)
+    torch.testing.assert_close(found.through, (weight * shared).sum().expand(5), **ROUNDING)
+    torch.testing.assert_close(found.around_features, (x * x) @ weight, **ROUNDING)
+    with pytest.raises(NotImplementedError, match="the first dimensions of Operator"):
+        layer.above.svd(1)
+
+
+class Doubling(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return 2 * x + 1
+
+    @staticmethod
+    def backward(ctx: Any, vector: Tensor) -> Tensor:
+        return 2 * vector
+
+
+class Custom(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return Doubling.apply(x)
+
+
+@pytest.mark.filterwarnings("ignore:No rule for")
+@pytest.mark.parametrize("at_input", [False, True], ids=["output", "input"])
+def test_a_layer_that_no_op_call_announces(at_input: bool) -> None:
+    model, x = Around(Custom()), double(5, 4)
+    layer = linearize(model, x).layer("layer", at_input=at_input)
+    assert_layer_laws(layer, target=1)
+    weight = model.head.weight[1].detach()
+    torch.testing.assert_close(layer.contributions(1).around_features, x @ weight, **ROUNDING)
+
+
+def test_a_hook_of_the_model_s_own_comes_first() -> None:
+    model, x = Block(), double(5, 4)
+    model.second.register_forward_hook(lambda module, args, output: 3 * output)
+    layer = linearize(model, x).layer("second")
+    value = 3 * F.linear(F.relu(model.first(x)), model.second.weight, model.second.bias)
+    torch.testing.assert_close(layer.value, value.detach(), **ROUNDING)
+    assert_layer_laws(layer, target=1)
+
+
+def test_the_map_s_own_rules() -> None:
+    model, x = smooth_mlp(), double(3, 3)
+    layer = linearize(model, x, rules=TANGENT_RULES).layer("1")
+    assert_layer_laws(layer, target=1)
+    slope = torch.autograd.functional.jacobian(lambda z: F.gelu(z).sum(0), model[0](x).detach())
+    gates = blocks(dense(layer.below)) / model[0].weight.detach()
+    torch.testing.assert_close(gates, slope.sum(0)[..., None].expand(3, 5, 3), **ROUNDING)
 
 
 # around the call
