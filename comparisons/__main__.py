@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 
-from comparisons.commands import cost, keep, language, listing, report, run, train, zoo
+from comparisons.commands import (
+    cost,
+    keep,
+    language,
+    listing,
+    pictures,
+    report,
+    run,
+    train,
+    zoo,
+)
 from comparisons.packages import MissingPackageError
 
 EXTRA = (
@@ -46,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "run quick.",
     )
     commands = parser.add_subparsers(metavar="command", required=True)
-    for command in (run, report, keep, cost, language, zoo, listing, train):
+    for command in (run, report, keep, cost, language, pictures, zoo, listing, train):
         command.add(commands)
     return parser
 

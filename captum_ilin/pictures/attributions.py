@@ -8,7 +8,7 @@ from captum_ilin.pictures.drawing import styled
 from captum_ilin.pictures.errors import PictureInputError
 from captum_ilin.pictures.images import in_blocks, maps_of, one_row, over_channels, pictures_of
 from captum_ilin.pictures.numbers import decimals, drawable, labels_for, signed
-from captum_ilin.pictures.panels import Panel, Scale, panel_figure
+from captum_ilin.pictures.panels import SIDES, Panel, Scale, panel_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,33 +87,47 @@ def attribution_maps(
             "overlay=True lays the maps over images, but no images were given. Pass them as "
             "the second argument."
         )
-    pictures = [None] * len(maps) if shown is None else list(one_row(shown, row, "images"))
     maps = in_blocks(maps, block)
-    panels = _beside(maps, pictures, names, overlay=overlay)
+    panels = _maps(maps, names if shown is None else ["attributions"] * len(maps))
+    columns = min(4, len(maps))
+    if shown is not None:
+        seen = list(one_row(shown, row, "images"))
+        under = [
+            panel._replace(picture=image) for panel, image in zip(panels, seen, strict=True)
+        ]
+        above = [Panel(name, picture=image) for name, image in zip(names, seen, strict=True)]
+        panels = _in_bands(above, under if overlay else panels, columns)
+        columns = max(columns, 2)
     each = "attribution" if block == 1 else f"attribution of {block}×{block} pixels"
-    scale = Scale.of(list(maps), f"against  ←  {each}, {unit}  →  for", limit)
+    scale = Scale.of(list(maps), f"{each}, {unit}{SIDES}", limit)
     return panel_figure(
         panels,
         scale,
-        columns=4,
+        columns=columns,
         title=title or _title(attributions),
         save=save,
     )
 
 
-def _beside(
-    maps: Tensor, pictures: Sequence[Tensor | None], names: list[str], *, overlay: bool
-) -> list[Panel]:
-    places = decimals([float(values.sum()) for values in maps])
-    panels: list[Panel] = []
-    for values, picture, name in zip(maps, pictures, names, strict=True):
-        total = f"sum {signed(float(values.sum()), places)}"
-        if picture is None:
-            panels.append(Panel(f"{name}\n{total}", values))
-            continue
-        panels.append(Panel(f"{name}\n", picture=picture))
-        panels.append(Panel(f"attributions\n{total}", values, picture if overlay else None))
-    return panels
+def _maps(maps: Tensor, names: Sequence[str]) -> list[Panel]:
+    sums = [float(values.sum()) for values in maps]
+    places = decimals(sums)
+    return [
+        Panel(f"{name}\nsum {signed(total, places)}", values)
+        for name, total, values in zip(names, sums, maps, strict=True)
+    ]
+
+
+def _in_bands(above: list[Panel], below: list[Panel], columns: int) -> list[Panel]:
+    """A row of images, the row of their maps, and so on; of one example side by side."""
+    if columns == 1:
+        return [*above, *below]
+    found: list[Panel] = []
+    for first in range(0, len(above), columns):
+        for band in (above, below):
+            part = band[first : first + columns]
+            found += part + [Panel("")] * (columns - len(part))
+    return found
 
 
 def _title(attributions: Tensor) -> str:

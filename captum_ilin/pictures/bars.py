@@ -44,6 +44,7 @@ def waterfall(
     total: float | Tensor | None = None,
     total_name: str = "F",
     most: int = 15,
+    sort: bool = False,
     unit: str = "logit",
     title: str = "Contributions",
     save: str | Path | None = None,
@@ -59,6 +60,7 @@ def waterfall(
         total_name (str, optional): the name of the last bar.
         most (int, optional): bars, besides the sum; smaller contributions are added up as
             "n others". Default: 15.
+        sort (bool, optional): the largest first. Default: False, in the order given.
         unit (str, optional): of every number.
         title (str, optional): over the figure.
         save (optional): a file to write, in the format of its ending.
@@ -79,6 +81,8 @@ def waterfall(
     """
     terms = {str(name): _number(value, name) for name, value in contributions.items()}
     goal = math.fsum(terms.values()) if total is None else _number(total, "total")
+    if sort:
+        terms = dict(sorted(terms.items(), key=lambda term: -abs(term[1])))
     return draw_waterfall(
         gathered(terms, most), goal, total_name=total_name, unit=unit, title=title, save=save
     )
@@ -156,6 +160,7 @@ def _draw(axis: Axes, bars: list[Bar], total: float, total_name: str) -> None:
     axis.get_yticklabels()[-1].set_fontweight("bold")
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(len(bars) + 0.6, -0.6)
+    axis.use_sticky_edges = False
     axis.margins(x=0.02)
     axis.grid(axis="x")
     axis.spines["left"].set_visible(False)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from captum_ilin.biasmap import BiasMap
 from captum_ilin.certificate import tolerance_for
 from captum_ilin.pictures.bars import draw_waterfall, gathered
 from captum_ilin.pictures.drawing import styled
 from captum_ilin.pictures.errors import PictureInputError
 from captum_ilin.pictures.images import one_row, pictures_of
 from captum_ilin.pictures.numbers import decimals, drawable, short, signed
-from captum_ilin.pictures.panels import Panel, Scale, panel_figure
+from captum_ilin.pictures.panels import SIDES, Panel, Scale, panel_figure
 from captum_ilin.targets import check_row, select
 
 if TYPE_CHECKING:
@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from captum_ilin.affine import AffineMap
-    from captum_ilin.location import Site
 
 __all__ = ["bias_maps", "bias_waterfall"]
-
-FEATURES = "features ⟨W, x⟩"
 
 
 @styled()
@@ -44,17 +41,17 @@ def bias_waterfall(
     title: str | None = None,
     save: str | Path | None = None,
 ) -> Figure:
-    """F = ⟨W, x⟩ + Σ_s b_s as a waterfall: the features, then each module's bias, up to F.
+    """``AffineMap.waterfall`` as bars: the features, then each module's bias, up to F.
 
-    ⟨W, x⟩, the ledger's entries and F are measured independently of each other, and nothing
-    is drawn unless they add up.
+    F = ⟨W, x⟩ + Σ b_module. The terms and F are measured independently of each other, and
+    nothing is drawn unless they add up.
 
     Args:
         affine_map: made by ``linearize``.
         target (optional): any of Captum's target forms; None only for one output per
             example.
         row (int, optional): the example. Default: 0.
-        depth (int, optional): how many parts of a module's path are kept: with 2,
+        depth (int, optional): how many names of a module's path to keep: with 2,
             "encoder.0.norm" and "encoder.0.mlp" count as "encoder.0". Default: None, all.
         most (int, optional): bars besides F; the smallest biases are added up as "n others".
         label (str, optional): the name of F, such as the class. Default: "F".
@@ -65,12 +62,12 @@ def bias_waterfall(
         The figure, not shown. Modules stand in the order in which their constants entered.
 
     Raises:
-        PictureInputError: ``depth`` or ``most`` is too small, or the sum misses F by more
-            than the tolerance of ``AffineMap.check``.
-        TargetError: the target or the row does not fit.
+        PictureInputError: ``most`` is too small, or the sum misses F by more than the
+            tolerance of ``AffineMap.check``.
+        TargetError, LedgerError: the target, the row or the depth does not fit.
         PictureFileError, PicturePackageError: as in `waterfall`.
 
-    Cost: two backward passes and their derivatives.
+    Cost: that of ``AffineMap.waterfall``.
 
     >>> import torch
     >>> from captum_ilin import linearize, pictures
@@ -79,36 +76,21 @@ def bias_waterfall(
     >>> affine_map = linearize(model, torch.ones(1, 3))
     >>> figure = pictures.bias_waterfall(affine_map, target=0)
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    ['features ⟨W, x⟩', '0', '2', 'F']
+    ['⟨W, x⟩', '0', '2', 'F']
     """
-    chosen = select(affine_map.graph_outputs, target)
-    row = check_row(row, len(chosen))
-    features = float(affine_map.graph.row_products(chosen)[row])
-    ledger = affine_map.bias_ledger(target, row=row)
-    terms = gathered({FEATURES: features} | _by_module(ledger, depth), most, always=1)
+    value = select(affine_map.outputs, target)
+    row = check_row(row, len(value))
+    bars = affine_map.waterfall(target, depth=depth)
+    terms = dict(zip(bars.names, bars.values[:, row].tolist(), strict=True))
     return draw_waterfall(
-        terms,
-        float(chosen[row].detach()),
+        gathered(terms, most, always=1),
+        float(value[row]),
         total_name=label or "F",
         unit=unit,
         title=title or "F = ⟨W, x⟩ + b: the features and every module's bias",
         save=save,
-        tolerance=tolerance_for(affine_map.outputs.dtype),
+        tolerance=tolerance_for(value.dtype),
     )
-
-
-def _by_module(ledger: Mapping[Site, Tensor], depth: int | None) -> dict[str, float]:
-    """Biases by the beginning of the module's path; outside every module by the op."""
-    if depth is not None and (isinstance(depth, bool) or depth < 1):
-        raise PictureInputError(
-            f"depth must be an int of at least 1, the parts of a module's path that are "
-            f"kept, but got {depth!r}. Leave it out to keep whole paths."
-        )
-    parts: dict[str, list[float]] = {}
-    for site, entry in ledger.items():
-        path = ".".join(site.module.split(".")[:depth])
-        parts.setdefault(path or site.op, []).append(float(entry.double().sum()))
-    return {name: math.fsum(entries) for name, entries in parts.items()}
 
 
 MAPS = {2: "(height, width)", 3: "(batch, height, width)"}
@@ -116,45 +98,54 @@ MAPS = {2: "(height, width)", 3: "(batch, height, width)"}
 
 @styled()
 def bias_maps(
-    maps: Mapping[str, Tensor],
+    maps: Mapping[str, Tensor] | BiasMap,
     image: Tensor | None = None,
     *,
     row: int = 0,
+    depth: int | None = None,
     most: int = 11,
     limit: float | None = None,
     unit: str = "logit",
     title: str | None = None,
     save: str | Path | None = None,
 ) -> Figure:
-    """Each module's bias over the input plane, and all of b, in one scale.
+    """Each module's bias over the input's plane, and all together, in one scale.
 
     Args:
-        maps: name → (height, width) or (batch, height, width), in the network's order. The
-            sum over a map is the bias that entered there.
+        maps: ``bias_ledger(target).by_place((height, width))``; or name → (height, width) or
+            (batch, height, width), in the network's order.
         image (optional): of the same size, drawn first; as in `attribution_maps`.
         row (int, optional): the example of maps with a batch. Default: 0.
+        depth (int, optional): of a `BiasMap`, how many names of a module's path to keep.
+            Default: None, all.
         most (int, optional): maps besides the sum of all; the smallest, by the sum of their
             sizes, are added up as "n others".
         limit, unit, title, save (optional): as in `attribution_maps`.
 
     Returns:
-        The figure, not shown. The sum stands above every map.
+        The figure, not shown. The sum stands above every map. What of b has no place, as
+        that of a linear head, is said in the title.
 
     Raises:
         PictureInputError: no maps, maps of several sizes, or shapes that cannot be drawn.
+        LedgerError: the depth does not fit.
         PictureFileError, PicturePackageError: as in `attribution_maps`.
 
     >>> import torch
     >>> from captum_ilin import pictures
     >>> figure = pictures.bias_maps({"conv": torch.ones(4, 4), "head": -torch.ones(4, 4)})
     >>> [axis.get_title() for axis in figure.axes[:3]]
-    ['all of b\\n0.00', 'conv\\n+16.00', 'head\\n−16.00']
+    ['all together\\n0.00', 'conv\\n+16.00', 'head\\n−16.00']
     """
-    chosen = {str(name): _one(values, str(name), row) for name, values in maps.items()}
+    named = maps.by_module(depth) if isinstance(maps, BiasMap) else maps
+    chosen = {
+        str(name) or "(no module)": _one(values, str(name), row)
+        for name, values in named.items()
+    }
     _check_sizes(chosen)
     kept = _largest(chosen, most)
     whole = torch.stack(list(chosen.values())).sum(0)
-    shown = {"all of b": whole} | kept
+    shown = {"all together": whole} | kept
     places = decimals([float(values.sum()) for values in shown.values()])
     panels = [
         Panel(f"{short(name, 22)}\n{signed(float(values.sum()), places)}", values)
@@ -165,11 +156,19 @@ def bias_maps(
         panels.insert(0, Panel("image\n", picture=pictures_of(given, whole[None])[0]))
     return panel_figure(
         panels,
-        Scale.of(list(shown.values()), f"against  ←  bias, {unit}  →  for", limit),
+        Scale.of(list(shown.values()), f"bias, {unit}{SIDES}", limit),
         columns=4,
-        title=title or "Where b entered, over the input",
+        title=title or _where(maps, row, unit),
         save=save,
     )
+
+
+def _where(maps: Mapping[str, Tensor] | BiasMap, row: int, unit: str) -> str:
+    said = "Where b entered, over the input"
+    if not isinstance(maps, BiasMap) or not maps.unplaced:
+        return said
+    rest = float(maps.rest[row])
+    return f"{said}; without a place: {signed(rest, decimals([rest]))} {unit}"
 
 
 def _one(values: Tensor, name: str, row: int) -> Tensor:

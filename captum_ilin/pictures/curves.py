@@ -86,7 +86,7 @@ def validity_curve(
         _mark(axis, exit)
     axis.set_xlabel("step, in multiples of the direction")
     axis.set_ylabel("largest error / largest |F(x0)|")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
     return saved(figure, save)
 
 
@@ -137,8 +137,9 @@ def _draw_errors(
         middle = errors.median(1).values
         label = f"median of {len(names)} examples"
         axis.plot(steps.numpy(), middle.numpy(), color=COLOURS[0], linewidth=2, label=label)
-    axis.axhspan(rounding / 3, rounding, color="0.9", linewidth=0, label="below rounding")
-    axis.set_ylim(bottom=rounding / 3)
+    if errors.min() <= 10 * rounding:
+        axis.axhspan(rounding / 3, rounding, color="0.9", linewidth=0, label="below rounding")
+        axis.set_ylim(bottom=rounding / 3)
 
 
 def _mark(axis: Axes, exit: RegionExit) -> None:

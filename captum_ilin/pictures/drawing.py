@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["WIDTH", "blank", "plain", "saved", "styled", "titled"]
+__all__ = ["WIDTH", "blank", "plain", "saved", "styled", "titled", "wrapped"]
 
 WIDTH = 8.0  # inches, the widest: about what a README shows
 DPI = 150
-LETTER = 0.5  # of a font's size, how wide its letters are on average
+LETTER = 0.55  # of a font's size, how wide its letters are on average
 LOOK: dict[str, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -70,8 +70,13 @@ def blank(width: float, height: float, **options: Any) -> Figure:
 def titled(figure: Figure, title: str) -> None:
     """A title over the figure, in as many lines as its width asks for."""
     size = 11.0
-    letters = int(figure.get_figwidth() * 72 / (size * LETTER))
-    figure.suptitle(textwrap.fill(title, max(letters, 12)), fontsize=size)
+    figure.suptitle(wrapped(title, figure.get_figwidth(), size), fontsize=size)
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """The text in as many lines as a width in inches asks for, in letters of that size."""
+    letters = int(width * 72 / (size * LETTER))
+    return textwrap.fill(text, max(letters, 12), break_long_words=False)
 
 
 def plain(axis: Axes) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from captum_ilin.pictures.colours import SIGNED_MAP
-from captum_ilin.pictures.drawing import WIDTH, blank, plain, saved, titled
+from captum_ilin.pictures.drawing import WIDTH, blank, plain, saved, titled, wrapped
 from captum_ilin.pictures.errors import PictureInputError
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-__all__ = ["Panel", "Scale", "colour_bar", "draw_panel", "panel_figure"]
+__all__ = ["SIDES", "Panel", "Scale", "colour_bar", "draw_panel", "panel_figure"]
 
 MOST = 64  # panels of a figure; more are too small to see
 SIDE, LINE = 2.7, 0.16  # inches: the largest panel; a line of text above one
+SIDES = "\nagainst  ←      →  for"  # a second line beside the scale of contributions
 BEYOND = 0.005  # of all values may lie beyond a scale's end
 BAR = 1.0  # inches that the colour bar takes
 PALE = 0.55  # how much of a picture is left under an overlay
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One tile: a signed map, a picture, or a map over a picture.
+class Panel(NamedTuple):
+    """One tile: a signed map, a picture, a map over a picture, or an empty place.
 
     Attributes:
         title: above it.
@@ -42,6 +42,18 @@ class Panel:
     title: str
     values: Tensor | None = None
     picture: Tensor | None = None
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the place is not empty."""
+        return self.values is not None or self.picture is not None
+
+    @property
+    def slenderness(self) -> float:
+        """Height over width."""
+        shown = self.values if self.values is not None else self.picture
+        assert shown is not None
+        return shown.shape[0] / shown.shape[1]
 
 
 @dataclass(frozen=True)
@@ -96,12 +108,12 @@ def panel_figure(
     save: str | Path | None,
 ) -> Figure:
     """All panels, the colour bar and the title."""
-    _check_count(len(panels))
+    _check_count(sum(panel.is_drawn for panel in panels))
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     side = min(SIDE, (WIDTH - BAR) / columns)
     width = max(side * columns + BAR, 4.5)
-    tall = max(_height(panel) / _width(panel) for panel in panels)
+    tall = max(panel.slenderness for panel in panels if panel.is_drawn)
     lines = 1 + max(panel.title.count("\n") for panel in panels)
     height = rows * (side * tall + LINE * (lines + 0.8)) + 0.35
     figure = blank(width, height, layout="constrained")
@@ -164,18 +176,5 @@ def colour_bar(figure: Figure, axes: list[Axes], scale: Scale) -> None:
         pad=0.02,
     )
     bar.outline.set_visible(False)
-    bar.set_label(scale.label)
-
-
-def _height(panel: Panel) -> int:
-    return int(_shown(panel).shape[0])
-
-
-def _width(panel: Panel) -> int:
-    return int(_shown(panel).shape[1])
-
-
-def _shown(panel: Panel) -> Tensor:
-    found = panel.values if panel.values is not None else panel.picture
-    assert found is not None
-    return found
+    width = figure.get_figheight() - 0.5
+    bar.set_label("\n".join(wrapped(line, width, 9) for line in scale.label.split("\n")))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["token_html", "token_text", "visible"]
 
 MARGIN = 0.25  # inches, as everything below
-LINE, TOP, UNDER, SCALE = 0.62, 0.85, 1.95, 0.95  # a line of text; above; below: all, the scale
+LINE, TOP, UNDER, SCALE = 0.62, 0.85, 1.95, 1.2  # a line of text; above; below: all, the scale
 TOKEN_SIZE, NUMBER_SIZE = 13.0, 8.5  # points
 WIDE = 0.602 / 72  # inches of a DejaVu Sans Mono character for each point of its size
 STEPS = 20  # stops of the HTML's colour bar

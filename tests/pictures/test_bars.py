@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_ilin import TargetRangeError, linearize, pictures
+from captum_ilin import LedgerError, TargetRangeError, linearize, pictures
 from captum_ilin.pictures import PictureInputError
 from tests.networks import ConvNet
 from tests.pictures.conftest import is_blue, is_red
@@ -69,6 +70,16 @@ def test_small_ones_are_gathered_and_nothing_is_lost() -> None:
     assert found["F"][1] == sum(terms.values())
 
 
+def test_the_largest_may_come_first() -> None:
+    terms = {"a": 1.0, "b": -3.0, "c": 2.0, "d": 0.5}
+    assert list(bars(pictures.waterfall(terms, sort=True, most=3))) == [
+        "b",
+        "c",
+        "2 others",
+        "F",
+    ]
+
+
 def test_a_total_that_is_missed_is_refused() -> None:
     with pytest.raises(
         PictureInputError,
@@ -111,7 +122,7 @@ def test_bias_waterfall_is_the_features_then_the_biases_then_f(
     found = bars(pictures.bias_waterfall(affine_map, 1, row=row, label="dog"))
     alone = linearize(network, x[row : row + 1])
     features = float((alone.weight(1) * x[row]).sum())
-    assert found["features ⟨W, x⟩"] == pytest.approx((0.0, features), rel=1e-12)
+    assert found["⟨W, x⟩"] == pytest.approx((0.0, features), rel=1e-12)
     with torch.no_grad():
         value = float(network(x)[row, 1])
     assert found["dog"] == pytest.approx((0.0, value), rel=1e-12)
@@ -126,17 +137,19 @@ def test_biases_are_grouped_by_the_beginning_of_their_path() -> None:
     affine_map = linearize(lambda x: model(x) + 1.0, torch.randn(1, 4, dtype=torch.float64))
     whole = bars(pictures.bias_waterfall(affine_map, 0))
     blocks = bars(pictures.bias_waterfall(affine_map, 0, depth=1))
-    assert list(whole) == ["features ⟨W, x⟩", "0.0", "0.2", "1.0", "add", "F"]
-    assert list(blocks) == ["features ⟨W, x⟩", "0", "1", "add", "F"]
+    assert list(whole) == ["⟨W, x⟩", "0.0", "0.2", "1.0", "(no module)", "F"]
+    assert list(blocks) == ["⟨W, x⟩", "0", "1", "(no module)", "F"]
     assert blocks["0"][1] == pytest.approx(whole["0.0"][1] + whole["0.2"][1], rel=1e-12)
-    assert blocks["add"][1] == pytest.approx(1.0)
+    assert blocks["(no module)"][1] == pytest.approx(1.0)
 
 
 def test_a_map_that_does_not_add_up_is_not_drawn(
     network: nn.Module, x: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     affine_map = linearize(network, x)
-    monkeypatch.setattr(type(affine_map), "bias_ledger", lambda *_, **__: {})
+    whole = affine_map.waterfall(1)
+    part = replace(whole, modules=dict(list(whole.modules.items())[1:]))
+    monkeypatch.setattr(type(affine_map), "waterfall", lambda *_, **__: part)
     with pytest.raises(PictureInputError, match=r"^The contributions must add up to the total"):
         pictures.bias_waterfall(affine_map, 1)
 
@@ -146,6 +159,6 @@ def test_rows_and_depths_that_do_not_exist_are_refused(network: nn.Module, x: Te
     with pytest.raises(TargetRangeError, match=r"^The row must be an int from 0 to 2, because"):
         pictures.bias_waterfall(affine_map, 1, row=3)
     with pytest.raises(
-        PictureInputError, match=r"^depth must be an int of at least 1, the par"
+        LedgerError, match=r"^depth must be an int >= 0, how many names of a mod"
     ):
-        pictures.bias_waterfall(affine_map, 1, depth=0)
+        pictures.bias_waterfall(affine_map, 1, depth=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_blocks_keep_every_sum() -> None:
 def test_one_row_is_drawn_with_its_image_and_label() -> None:
     images = torch.rand(2, 1, 2, 2)
     figure = pictures.attribution_maps(SIGNS, images, row=1, labels=["cat", "dog"])
-    assert titles(figure) == ["dog\n", "attributions\nsum −1.750"]
+    assert titles(figure) == ["dog", "attributions\nsum −1.750"]
     assert len(maps(figure)) == 1
     shown = figure.axes[0].get_images()[0].get_array()
     torch.testing.assert_close(torch.as_tensor(shown.filled()).float(), images[1, 0])
@@ -145,16 +146,40 @@ def test_templates_of_a_batch_are_those_of_a_row() -> None:
 # bias maps
 
 
-def test_bias_maps_end_in_all_of_b() -> None:
+def test_bias_maps_add_up() -> None:
     entries = {f"layer.{n}": torch.randn(2, 3, 3, dtype=torch.float64) * n for n in range(1, 6)}
     figure = pictures.bias_maps(entries, torch.rand(2, 1, 3, 3), row=1, most=3)
     names = [title.split("\n")[0] for title in titles(figure)]
-    assert names[:2] == ["image", "all of b"]
+    assert names[:2] == ["image", "all together"]
     assert names[-1] == "3 others"
     whole, *parts = (image.get_array().filled() for image in maps(figure))
     expected = sum(entry[1] for entry in entries.values())
     torch.testing.assert_close(torch.as_tensor(whole), expected)
     torch.testing.assert_close(torch.as_tensor(sum(parts)), expected)
+
+
+def test_bias_maps_of_a_ledger_say_what_has_no_place() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2)
+    )
+    affine_map = linearize(model.double(), torch.randn(2, 1, 4, 4, dtype=torch.float64))
+    places, head = affine_map.bias_ledger(1).by_place((4, 4)), model[3].bias.tolist()[1]
+    figure = pictures.bias_maps(places, row=1)
+    drawn = float(maps(figure)[0].get_array().sum())
+    found = re.fullmatch(
+        r"Where b entered, over the input; without a place: (\S+) logit", figure.get_suptitle()
+    )
+    assert found is not None
+    assert float(found[1].replace("−", "-")) == pytest.approx(head, abs=1e-4)
+    assert drawn + head == pytest.approx(float(affine_map.bias(1)[1]))
+
+
+def test_images_stand_above_their_maps() -> None:
+    values = torch.randn(6, 3, 3)
+    figure = pictures.attribution_maps(values, torch.rand(6, 3, 3))
+    names = [axis.get_title().split("\n")[0] for axis in figure.axes[:-1]]
+    first, rest = [f"example {n}" for n in range(4)], ["example 4", "example 5", "", ""]
+    assert names == first + ["attributions"] * 4 + rest + ["attributions"] * 2 + ["", ""]
 
 
 # singular directions
