@@ -217,10 +217,10 @@ class BiasLedger(Mapping[Site, Tensor]):
 
     def _check_tokens(self, found: BiasMap, dim: int, tokens: int) -> None:
         if found.unplaced and not found.placed:
-            shapes = ", ".join(f"{site} {tuple(entry.shape)}" for site, entry in self.items())
             raise LedgerError(
                 f"No entry has three dimensions with {tokens} tokens at dimension {dim}: "
-                f"{shapes}. Pass the dimension, or a function (site, entry) -> (tokens,)."
+                f"{self._shapes()}. Pass the dimension, or a function (site, entry) -> "
+                "(tokens,)."
             )
         for site, by_token in found.placed.items():
             if len(by_token) == tokens > 1 and _is_diagonal(by_token):
@@ -230,6 +230,11 @@ class BiasLedger(Mapping[Site, Tensor]):
                     f"there are as many rows as tokens, {tokens}. Pass a function (site, "
                     "entry) -> (tokens,), which says it for each entry."
                 )
+
+    def _shapes(self, shown: int = 4) -> str:
+        each = [f"{site} {tuple(entry.shape)}" for site, entry in self.items()]
+        more = len(each) - shown
+        return ", ".join(each[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def _checked(size: Sequence[int]) -> tuple[int, ...]:

@@ -434,6 +434,14 @@ def test_tokens_that_no_entry_has(ledger: Any, tokens: int, layout: int) -> None
         ledger.by_token(tokens, layout=layout)
 
 
+def test_of_many_entries_some_are_named() -> None:
+    network, x = relu_mlp(*(3,) * 7), torch.randn(2, 3, dtype=torch.float64)
+    with pytest.raises(
+        LedgerError, match=r"linear in '6' \(2, 3\) and 2 more\. Pass the dimension"
+    ):
+        linearize(network, x).bias_ledger(0).by_token(3, layout=1)
+
+
 def test_the_batch_taken_for_the_tokens() -> None:
     network = Tokens(sequence_first=True)
     ledger = linearize(network, torch.randn(5, 5, 4, dtype=torch.float64)).bias_ledger(0)
