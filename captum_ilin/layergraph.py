@@ -5,17 +5,15 @@ operating point, under the same rules: it is the same affine map. Whatever passe
 layer's value passes through the copy, and nothing else does, whether the layer hands on its
 own input, writes in place, returns a view, or shares its input with a residual path. So a
 derivative of the copy belongs to the network below the layer, one with respect to the copy to
-the network above it, and one for which the copy is `closed` to what passes the layer by.
+the network above it, and one to which the copy is closed to what passes the layer by.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor
 from torch.overrides import BaseTorchFunctionMode
 
 from captum_ilin.arguments import substituted, tensors
@@ -28,11 +26,13 @@ from captum_ilin.freezing import Freezing
 from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.ledger import Ledger
 from captum_ilin.modes import gradients_on, running_eagerly
+from captum_ilin.passage import Passage
 from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from torch import Tensor
     from torch.autograd.graph import Node
 
     from captum_ilin.affine import AffineMap
@@ -45,7 +45,6 @@ __all__ = [
     "check_used",
     "check_value",
     "chosen",
-    "closed",
     "recorded",
 ]
 
@@ -71,6 +70,7 @@ class LayerGraph(NamedTuple):
 
     graph: FrozenGraph
     calls: list[list[LayerValue]]
+    passage: Passage
 
 
 def recorded(affine_map: AffineMap, cuts: Sequence[Cut]) -> LayerGraph:
@@ -87,7 +87,8 @@ def recorded(affine_map: AffineMap, cuts: Sequence[Cut]) -> LayerGraph:
         outputs, calls = _run(affine_map, cuts, entered, freezing)
     outputs = freezing.finish(outputs)
     _check_same(outputs, affine_map)
-    return LayerGraph(FrozenGraph(outputs, affine_map.leaves, freezing.ledger), calls)
+    graph = FrozenGraph(outputs, affine_map.leaves, freezing.ledger)
+    return LayerGraph(graph, calls, Passage())
 
 
 def _run(
@@ -219,19 +220,3 @@ def check_used(affine_map: AffineMap, cut: Cut) -> None:
             "path: it is not used, detached, or turned into integers. Choose a layer on the "
             "way to the output."
         )
-
-
-@contextmanager
-def closed(parts: Iterable[Tensor]) -> Iterator[None]:
-    """Inside, derivatives arrive at ``parts`` and go no further; below a leaf is nothing."""
-    nodes = [part.grad_fn for part in parts if part.grad_fn is not None]
-    handles = [node.register_prehook(_nothing) for node in nodes]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _nothing(gradients: tuple[Tensor | None, ...]) -> tuple[Any, ...]:
-    return tuple(None if g is None else torch.zeros_like(g) for g in gradients)

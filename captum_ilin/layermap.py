@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from captum_ilin.cut import Cut, layer_name, layer_path
 from captum_ilin.derivatives import slopes, weights_of
 from captum_ilin.frozengraph import FrozenGraph
-from captum_ilin.layergraph import check_used, chosen, closed, recorded
+from captum_ilin.layergraph import check_used, chosen, recorded
 from captum_ilin.modes import gradients_on
-from captum_ilin.modulepath import module_at
+from captum_ilin.modulepath import modules_at
 from captum_ilin.operator import Operator, operator_between
 from captum_ilin.space import Space
 from captum_ilin.targets import select
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from captum_ilin.affine import AffineMap
+    from captum_ilin.passage import Passage
 
     Value = Tensor | tuple[Tensor, ...]
 
@@ -37,8 +38,8 @@ class LayerContributions(NamedTuple):
     """How much of one output passes through each unit of a layer, and how much passes it by.
 
     ``through + around_features + around_bias == F``, in each row, and
-    ``features + bias == units``; each of the five is measured on its own. Where the layer's
-    value is a tuple, so are units, features and bias.
+    ``features + bias == units``; each is measured on its own. Where the layer's value is a
+    tuple, so are units, features and bias.
 
     Attributes:
         units: ∂F/∂a ∘ a, shaped like the layer's value a.
@@ -78,6 +79,7 @@ class LayerMap:
         graph: the same map's graph once more, in which the layer's value is marked.
         cut: the layer, and which side and call of it.
         parts: the layer's value in that graph.
+        passage: the ways through it.
 
     >>> import torch
     >>> from captum_ilin import linearize
@@ -98,6 +100,7 @@ class LayerMap:
     graph: FrozenGraph
     cut: Cut
     parts: tuple[Tensor, ...]
+    passage: Passage
 
     def __repr__(self) -> str:
         name = layer_name(self.cut.layer, self.affine_map.forward_func)
@@ -118,22 +121,24 @@ class LayerMap:
     @cached_property
     def below(self) -> Operator:
         """W_below, from the inputs to the layer's value."""
-        return operator_between(self._inputs, self.graph.leaves, self._layer, self.parts)
+        return operator_between(
+            self._inputs, self.graph.leaves, self._layer, self.parts, self.passage.open
+        )
 
     @cached_property
     def above(self) -> Operator:
         """W_above, from the layer's value to the outputs."""
-        return operator_between(self._layer, self.parts, self._outputs, (self.graph.outputs,))
+        outputs = (self.graph.outputs,)
+        return operator_between(
+            self._layer, self.parts, self._outputs, outputs, self.passage.open
+        )
 
     @cached_property
     def around(self) -> Operator:
         """W_around, from the inputs to the outputs, along paths that pass the layer by."""
+        outputs, passing = (self.graph.outputs,), partial(self.passage.closed, self.parts)
         return operator_between(
-            self._inputs,
-            self.graph.leaves,
-            self._outputs,
-            (self.graph.outputs,),
-            partial(closed, self.parts),
+            self._inputs, self.graph.leaves, self._outputs, outputs, passing
         )
 
     @cached_property
@@ -145,7 +150,7 @@ class LayerMap:
     @gradients_on()
     def around_bias(self) -> Tensor:
         """b_around, (batch, \\*out): the constants that reach F without the layer's value."""
-        with closed(self.parts):
+        with self.passage.closed(self.parts):
             return self.graph.row_bias(self.graph.outputs)
 
     @gradients_on()
@@ -181,13 +186,17 @@ class LayerMap:
         True
         """
         output = select(self.graph.outputs, target)
+        with self.passage.open():
+            return self._contributions(output)
+
+    def _contributions(self, output: Tensor) -> LayerContributions:
         found = slopes(output, self.parts, retain_graph=True)
         if all(slope is None for slope in found):
             check_used(self.affine_map, self.cut)
         weights = weights_of(found, self.parts)
         values = tuple(part.detach() for part in self.parts)
         above = FrozenGraph(self.graph.outputs, self.parts, None)
-        with closed(self.parts):
+        with self.passage.closed(self.parts):
             around = self.graph.row_products(output), self.graph.row_bias(output)
         return LayerContributions(
             units=self._times(weights, values),
@@ -205,7 +214,7 @@ class LayerMap:
 
     @cached_property
     def _below_bias(self) -> tuple[Tensor, ...]:
-        with gradients_on():
+        with gradients_on(), self.passage.open():
             return tuple(self.graph.row_bias(part) for part in self.parts)
 
     @property
@@ -232,14 +241,12 @@ def layer_maps(
     affine_map: AffineMap, paths: Sequence[Any], *, call: int | None = None, at_input: bool
 ) -> list[LayerMap]:
     """The maps of several layers, from one run."""
-    cuts = [
-        Cut(module_at(path, affine_map.forward_func), at_input, option="at_input")
-        for path in paths
-    ]
-    graph, calls = recorded(affine_map, cuts)
+    modules = modules_at(paths, affine_map.forward_func)
+    cuts = [Cut(module, at_input, option="at_input") for module in modules]
+    graph, calls, passage = recorded(affine_map, cuts)
     maps = []
     for cut, values in zip(cuts, calls, strict=True):
         value = chosen(values, cut, call, affine_map.forward_func)
         called = replace(cut, call=value.number)
-        maps.append(LayerMap(affine_map, graph, called, value.parts))
+        maps.append(LayerMap(affine_map, graph, called, value.parts, passage))
     return maps

@@ -18,8 +18,8 @@ from captum_ilin.cut import Cut, layer_path
 from captum_ilin.derivatives import slopes, weights_of
 from captum_ilin.errors import BudgetError, LayerError
 from captum_ilin.frozengraph import FrozenGraph
-from captum_ilin.layergraph import LayerValue, check_reached, check_value, closed, recorded
-from captum_ilin.modulepath import module_at
+from captum_ilin.layergraph import LayerValue, check_reached, check_value, recorded
+from captum_ilin.modulepath import modules_at
 from captum_ilin.rows import every_row
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch.autograd.graph import Node
 
     from captum_ilin.affine import AffineMap
+    from captum_ilin.passage import Passage
 
 __all__ = ["LayerMatrix", "layer_matrices"]
 
@@ -69,13 +70,16 @@ def layer_matrices(
     """The matrix of each layer, in the order in which they run."""
     _check_one_input(affine_map)
     paths = _children(affine_map.forward_func) if paths is None else paths
-    cuts = [Cut(module_at(path, affine_map.forward_func)) for path in paths]
-    graph, calls = recorded(affine_map, cuts)
+    cuts = [Cut(module) for module in modules_at(paths, affine_map.forward_func)]
+    graph, calls, passage = recorded(affine_map, cuts)
     stages = _stages(affine_map, graph, cuts, calls)
     for number, stage in enumerate(stages):
         _check_passed(stage, stages[:number])
     _check_size(stages, max_elements)
-    return [_matrix(stage, graph, affine_map) for stage in stages]
+    found = [_matrix(stage, graph, passage) for stage in stages]
+    for matrix, stage in zip(found, stages, strict=True):
+        _check_rows(matrix, stage, affine_map)
+    return found
 
 
 def _children(forward_func: Any) -> list[str]:
@@ -193,7 +197,7 @@ def _check_size(stages: Sequence[_Stage], most: int) -> None:
     )
 
 
-def _matrix(stage: _Stage, graph: FrozenGraph, affine_map: AffineMap) -> LayerMatrix:
+def _matrix(stage: _Stage, graph: FrozenGraph, passage: Passage) -> LayerMatrix:
     source, result = stage.source, stage.result
     batch, (given, taken) = len(source), stage.sizes
 
@@ -201,13 +205,11 @@ def _matrix(stage: _Stage, graph: FrozenGraph, affine_map: AffineMap) -> LayerMa
         return weights_of(slopes(output, (source,), retain_graph=True), (source,))
 
     (rows,) = every_row(result, (source,), row, None)
-    with closed([source]):
+    with passage.closed([source]):
         bias = FrozenGraph(result, (source,), graph.ledger).row_bias(result)
-    found = LayerMatrix(
+    return LayerMatrix(
         stage.path, rows.reshape(batch, given, taken), bias.reshape(batch, given)
     )
-    _check_rows(found, stage, affine_map)
-    return found
 
 
 def _check_rows(found: LayerMatrix, stage: _Stage, affine_map: AffineMap) -> None:

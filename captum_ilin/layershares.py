@@ -15,7 +15,6 @@ from torch import Tensor
 
 from captum_ilin.errors import LayerError
 from captum_ilin.frozengraph import FrozenGraph
-from captum_ilin.layergraph import closed
 from captum_ilin.layermap import LayerMap, layer_maps
 from captum_ilin.targets import select
 
@@ -57,7 +56,7 @@ def layer_shares(
     affine_map: AffineMap, paths: Sequence[Any], target: Any, *, at_input: bool
 ) -> LayerShares:
     """The output split among the layers of one run."""
-    if not paths:
+    if isinstance(paths, (list, tuple)) and not paths:
         raise LayerError(
             "paths is empty: there are no layers to split the output among. Pass the modules "
             "that add to the output, such as residual branches."
@@ -65,7 +64,8 @@ def layer_shares(
     layers = layer_maps(affine_map, paths, at_input=at_input)
     graph = layers[0].graph
     output = select(graph.outputs, target)
-    with closed([part for layer in layers for part in layer.parts]):
+    parts = [part for layer in layers for part in layer.parts]
+    with layers[0].passage.closed(parts):
         return LayerShares(
             tuple(layer.path for layer in layers),
             torch.stack([_direct(layer, output) for layer in layers]),

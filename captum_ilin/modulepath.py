@@ -1,4 +1,4 @@
-"""``module_at``: the module that a path names, as ``model.named_modules()`` names it."""
+"""``modules_at``: the modules that paths name, as ``model.named_modules()`` names them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,26 @@ from captum_ilin.errors import LayerError, LayerTypeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["module_at"]
+__all__ = ["modules_at"]
 
 
-def module_at(path: Any, forward_func: Any) -> nn.Module:
-    """The module at ``path`` in ``forward_func``; a module is handed back as it is.
+def modules_at(paths: Any, forward_func: Any) -> list[nn.Module]:
+    """The modules at ``paths`` in ``forward_func``; a module stands for itself.
 
     Raises:
-        LayerTypeError: neither a path nor a module.
+        LayerTypeError: no list, or one that holds something else.
         LayerError: a path where forward_func is no module, or one that does not exist.
     """
+    if not isinstance(paths, (list, tuple)):
+        raise LayerTypeError(
+            f"paths is a {type(paths).__name__}; expected a list of paths, as "
+            "model.named_modules() lists them, or of modules. Pass [...], also for a single "
+            "one."
+        )
+    return [_module_at(path, forward_func) for path in paths]
+
+
+def _module_at(path: Any, forward_func: Any) -> nn.Module:
     if isinstance(path, nn.Module):
         return path
     if not isinstance(path, str):

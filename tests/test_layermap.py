@@ -6,6 +6,7 @@ frozen network cut in two by a hook that puts a free value in the layer's place.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 import captum_ilin.layergraph
 import captum_ilin.layermap
+import captum_ilin.passage
 from captum_ilin import TANGENT_RULES, NotExactError, frozen, in_double, linearize
 from tests.fingerprint import untouched
 from tests.laws_of_layers import assert_layer_laws
@@ -240,7 +242,7 @@ def test_laws(name: str, at_input: bool) -> None:
 def broken_by_an_open_layer(monkeypatch: pytest.MonkeyPatch) -> LayerMap:
     """What passes through the layer is counted around it too."""
     layer = linearize(Block(), double(5, 4)).layer("second")
-    monkeypatch.setattr(captum_ilin.layergraph, "_nothing", lambda gradients: gradients)
+    monkeypatch.setattr(captum_ilin.passage, "_nothing", lambda gradients: gradients)
     return layer
 
 
@@ -588,6 +590,29 @@ def test_callers_without_gradients(caller: Any) -> None:
     torch.testing.assert_close(found, expected, **ROUNDING)
     assert not any(value.requires_grad for value in found)
     assert not layer.value.requires_grad
+
+
+def test_another_thread_waits_while_ways_are_closed() -> None:
+    layer, a = linearize(Block(), double(5, 4)).layer("second"), double(5, 4)
+    expected, found = a @ layer.below, []
+    with layer.passage.closed(layer.parts):
+        other = threading.Thread(target=lambda: found.append(a @ layer.below))
+        other.start()
+        other.join(0.2)
+    other.join()
+    torch.testing.assert_close(found, [expected], rtol=0, atol=0)
+
+
+def test_further_arguments_are_constants() -> None:
+    model, a, b = TwoInputs().double(), double(4, 3), double(4, 2)
+    shift = double(4, 3)
+    affine_map = linearize(model, (a, b), additional_forward_args=(shift, 2))
+    layer = affine_map.layer("right")
+    assert_layer_laws(layer, target=1)
+    constant = 2 * model.head.bias.detach() + shift
+    gate = (model.left(a) + model.right(b) > 0).double()
+    left = 2 * (gate * model.left.bias) @ model.head.weight.T
+    torch.testing.assert_close(layer.around_bias, constant + left.detach(), **ROUNDING)
 
 
 def test_half_precision_by_autocast() -> None:

@@ -86,6 +86,18 @@ def test_neither_a_path_nor_a_module(layer: Any, named: str) -> None:
     assert_refused(relu_mlp(3, 4, 2), layer, double(1, 3), LayerTypeError, text)
 
 
+@pytest.mark.parametrize(("paths", "named"), [("1", "str"), (nn.Sequential(), "Sequential")])
+@pytest.mark.parametrize("ask", ["layers", "matrices", "shares"])
+def test_paths_that_are_no_list(paths: Any, named: str, ask: str) -> None:
+    affine_map = linearize(relu_mlp(3, 4, 2), double(1, 3))
+    with pytest.raises(LayerTypeError) as error:
+        getattr(affine_map, ask)(paths)
+    assert str(error.value) == (
+        f"paths is a {named}; expected a list of paths, as model.named_modules() lists them, "
+        "or of modules. Pass [...], also for a single one."
+    )
+
+
 def test_a_layer_of_another_model() -> None:
     network = relu_mlp(3, 4, 2)
     text = (

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import captum_ilin.layergraph
+import captum_ilin.passage
 from captum_ilin import BudgetError, LayerError, LayerMatrix, linearize
 from tests.fingerprint import untouched
 from tests.networks import ConvNet, TinyTransformer, TwoInputs, relu_mlp, residual_convnet
@@ -137,7 +137,7 @@ def test_without_closing_a_layer_its_bias_would_count_again(
 ) -> None:
     """Rows notice what does not add up, before a user could."""
     affine_map = linearize(relu_mlp(3, 6, 5), double(4, 3))
-    monkeypatch.setattr(captum_ilin.layergraph, "_nothing", lambda gradients: gradients)
+    monkeypatch.setattr(captum_ilin.passage, "_nothing", lambda gradients: gradients)
     with pytest.raises(LayerError, match="'1' in one example depends on other examples too"):
         affine_map.matrices()
 

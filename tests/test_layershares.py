@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import captum_ilin.layergraph
+import captum_ilin.passage
 from captum_ilin import LayerError, LayerShares, MissingTargetError, linearize
 from tests.fingerprint import untouched
 from tests.networks import ConvNet, TinyTransformer, relu_mlp
@@ -111,7 +111,7 @@ def test_what_goes_into_layers() -> None:
 
 def test_without_closing_the_layers_it_does_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = Stream(), double(5, 4)
-    monkeypatch.setattr(captum_ilin.layergraph, "_nothing", lambda gradients: gradients)
+    monkeypatch.setattr(captum_ilin.passage, "_nothing", lambda gradients: gradients)
     shares = linearize(model, x).shares(["first", "second"], target=1)
     with pytest.raises(AssertionError):
         assert_shares(shares, model, x)
