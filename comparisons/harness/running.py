@@ -6,11 +6,10 @@ Interrupt it whenever you like: what is recorded stays, and the same run goes on
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from rich.console import Console
 
 from comparisons.harness.baselines import expect_baselines
@@ -29,9 +28,10 @@ from comparisons.plural import counted
 from comparisons.records import Writer, read_records
 from comparisons.records.resultsfolder import ResultsFolder
 from comparisons.records.warned import Warned, append_warned
+from comparisons.threads import threads_set
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from comparisons.harness.plan import Unit
     from comparisons.harness.suite import MeasureChoice
@@ -86,7 +86,7 @@ def run(
         models=models, methods=methods, measures=measures, examples=examples
     )
     folder = ResultsFolder(Path(out) if out else Path("results") / whole.name)
-    with joined(device) as shard, _threads(threads), ExitStack() as holding:
+    with joined(device) as shard, threads_set(threads), ExitStack() as holding:
         speaking = (console or Console()) if shard.is_first else Console(quiet=True)
         networks = load_networks(part, known, device)
         expect_baselines(whole, networks)
@@ -103,16 +103,6 @@ def run(
             return _interrupted(this)
         shard.wait()
         return _end(this, report=report) if shard.is_first else Exit.FINE
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(count)
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _measure(

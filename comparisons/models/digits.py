@@ -22,7 +22,17 @@ from comparisons.models.trained import WEIGHTS, facts_of, restore, save_facts, s
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MODELS", "SEEDS", "WEIGHTS", "DigitsCNN", "DigitsViT", "cnn", "train", "vit"]
+__all__ = [
+    "MODELS",
+    "SEEDS",
+    "WEIGHTS",
+    "DigitsCNN",
+    "DigitsViT",
+    "cnn",
+    "split",
+    "train",
+    "vit",
+]
 
 SEEDS = (0, 1, 2)
 EXAMPLES = 32
@@ -85,7 +95,7 @@ MODELS = {
 def _network(name: str, build: Callable[[], nn.Module], seed: int | None) -> Network:
     model, file = build(), f"{name}_{seed}"
     weights, facts = restore(model, WEIGHTS, file), facts_of(WEIGHTS, file)
-    train_images, _, images, labels = _data()
+    train_images, _, images, labels = split()
     inputs = images[:EXAMPLES]
     return Network(
         name=name,
@@ -106,14 +116,14 @@ def _network(name: str, build: Callable[[], nn.Module], seed: int | None) -> Net
     )
 
 
-def _data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def split() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Training images and labels, test images and labels; pixels in 0–1."""
     images, labels = load_digits(return_X_y=True)
-    split = train_test_split(images, labels, test_size=0.25, random_state=0, stratify=labels)
+    parts = train_test_split(images, labels, test_size=0.25, random_state=0, stratify=labels)
     train_x, test_x = (
-        torch.tensor(part / 16, dtype=torch.float32).reshape(-1, 1, 8, 8) for part in split[:2]
+        torch.tensor(part / 16, dtype=torch.float32).reshape(-1, 1, 8, 8) for part in parts[:2]
     )
-    return train_x, torch.tensor(split[2]), test_x, torch.tensor(split[3])
+    return train_x, torch.tensor(parts[2]), test_x, torch.tensor(parts[3])
 
 
 def train(seeds: tuple[int, ...] = SEEDS, epochs: int = 40) -> None:
@@ -139,7 +149,7 @@ def _train(name: str, build: Callable[[], nn.Module], seed: int, epochs: int) ->
 
 def _fit(model: nn.Module, epochs: int) -> float:
     """Train with AdamW and a one-cycle schedule; the accuracy on the test split."""
-    train_x, train_y, test_x, test_y = _data()
+    train_x, train_y, test_x, test_y = split()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2)
     steps = epochs * (len(train_x) // 64 + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)

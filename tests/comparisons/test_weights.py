@@ -28,7 +28,7 @@ def test_committed_weights_are_those_the_json_describes(name: str, seed: int) ->
     network = MODELS[name].load(seed)
     assert network.seed == seed == facts["seed"]
     assert network.weights_hash == facts["sha256"]
-    _, _, images, labels = digits._data()
+    _, _, images, labels = digits.split()
     with torch.no_grad():
         accuracy = (network.model(images).argmax(1) == labels).double().mean()
     assert float(accuracy) == pytest.approx(facts["test_accuracy"], abs=5e-3)
