@@ -14,6 +14,7 @@ from comparisons.commands import (
     report,
     run,
     train,
+    tsne,
     zoo,
 )
 from comparisons.packages import MissingPackageError
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "run quick.",
     )
     commands = parser.add_subparsers(metavar="command", required=True)
-    for command in (run, report, keep, cost, language, pictures, zoo, listing, train):
+    for command in (run, report, keep, cost, language, pictures, tsne, zoo, listing, train):
         command.add(commands)
     return parser
 

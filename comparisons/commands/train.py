@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from comparisons.commands.names import known
@@ -22,7 +23,7 @@ def add(commands: Commands) -> None:
         "--only",
         nargs="+",
         metavar="DATA",
-        help="digits, fashion_mnist, breast_cancer (default: all)",
+        help="digits, fashion_mnist, breast_cancer, tsne_digits, tsne_fashion (default: all)",
     )
     train.set_defaults(command=_train)
 
@@ -36,10 +37,12 @@ def _train(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 def trainers() -> dict[str, Callable[[], None]]:
     """Data → what trains its networks again."""
-    from comparisons.models import digits, fashion_training, tabular
+    from comparisons.models import digits, fashion_training, tabular, tsne
 
     return {
         "digits": digits.train,
         "fashion_mnist": fashion_training.train,
         "breast_cancer": tabular.train,
+        "tsne_digits": partial(tsne.train, tsne.DIGITS),
+        "tsne_fashion": partial(tsne.train, tsne.FASHION),
     }

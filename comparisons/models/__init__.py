@@ -12,6 +12,7 @@ from comparisons.models import (
     synthetic,
     synthetic_images,
     tabular,
+    tsne,
 )
 from comparisons.models.network import Model, Network
 
@@ -27,4 +28,5 @@ MODELS = {
     **synthetic.MODELS,
     **synthetic_images.MODELS,
     **tabular.MODELS,
+    **tsne.MODELS,
 }

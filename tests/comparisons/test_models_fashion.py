@@ -233,4 +233,7 @@ def test_training_without_data_touches_nothing(
 def test_unknown_data_to_train_on_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--only", "fashion"])
-    assert "unknown data 'fashion'. Did you mean fashion_mnist?" in capsys.readouterr().err
+    assert (
+        "unknown data 'fashion'. Did you mean tsne_fashion or fashion_mnist?"
+        in capsys.readouterr().err
+    )
