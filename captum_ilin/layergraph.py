@@ -21,7 +21,7 @@ from captum_ilin.certificate import precision_of, tolerance_for
 from captum_ilin.checks import check_finite
 from captum_ilin.cut import explained_positions, layer_name, not_reached
 from captum_ilin.derivatives import slopes
-from captum_ilin.errors import LayerError, NotExactError
+from captum_ilin.errors import LayerError, LayerTypeError, NotExactError
 from captum_ilin.freezing import Freezing
 from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.ledger import Ledger
@@ -155,6 +155,11 @@ def chosen(
             "give each place in the model a module of its own."
         )
     number = 0 if number is None else number
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise LayerTypeError(
+            f"call is a {type(number).__name__}; expected an int, the number of one of the "
+            f"{len(calls)} calls of the layer {name}. Pass 0 for the first, -1 for the last."
+        )
     if not -len(calls) <= number < len(calls):
         raise LayerError(
             f"The layer {name} is called {_times(len(calls))}, so there is no call number "

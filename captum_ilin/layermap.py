@@ -171,8 +171,8 @@ class LayerMap:
         Raises:
             LayerError: the output does not use the layer's value.
 
-        Cost: three backward passes through the network above the layer, and two through all
-        of it with their derivatives.
+        Cost: one backward pass above the layer, and five with their derivatives: one above
+            it, two through everything, and two below it, which are kept for other targets.
 
         >>> import torch
         >>> from captum_ilin import linearize

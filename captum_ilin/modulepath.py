@@ -55,7 +55,8 @@ def _module_at(path: Any, forward_func: Any) -> nn.Module:
 
 
 def _advice(path: str, paths: Sequence[str]) -> str:
-    near = difflib.get_close_matches(path, paths, n=3)
+    inside = [known for known in paths if known.endswith(f".{path}")][:3]
+    near = inside or difflib.get_close_matches(path, paths, n=3)
     if near:
         return f"Did you mean {' or '.join(map(repr, near))}?"
     if not paths:

@@ -40,6 +40,7 @@ def assert_refused(
     ("path", "advice"),
     [
         ("1.bdy", "Did you mean '1.body' or '1.body.3' or '1.body.2'?"),
+        ("body", "Did you mean '1.body'?"),
         (
             "encoder",
             "Its 10 modules are '0', '1', '1.body', '1.body.0', '1.body.1', …: see "
@@ -171,6 +172,15 @@ def test_a_layer_that_is_called_several_times() -> None:
         "a module of its own."
     )
     assert_refused(ConvNet(), "relu", double(1, 3, 12, 12), LayerError, text)
+
+
+@pytest.mark.parametrize("call", ["0", 1.0, True])
+def test_a_call_that_is_no_number(call: Any) -> None:
+    text = (
+        f"call is a {type(call).__name__}; expected an int, the number of one of the 2 calls "
+        "of the layer 'relu' (ReLU). Pass 0 for the first, -1 for the last."
+    )
+    assert_refused(ConvNet(), "relu", double(1, 3, 12, 12), LayerTypeError, text, call=call)
 
 
 @pytest.mark.parametrize(("path", "times"), [("relu", "2 times"), ("head", "once")])

@@ -112,6 +112,16 @@ def test_layers_of_an_architecture(name: str) -> None:
         assert_adds_up(layer)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["VisionTransformer", "LlamaForCausalLM (eager)", "GPT2LMHeadModel"]
+)
+def test_pieces_of_an_architecture_compose(name: str) -> None:
+    affine_map, network = linearized(name)
+    for layer in affine_map.layers([network.get_submodule(path) for path in LAYERS[name]]):
+        assert_layer_laws(layer, target=1)
+
+
 BRANCHES: dict[str, tuple[str, ...]] = {
     "resnet18": (
         "layer1.0.bn2",
