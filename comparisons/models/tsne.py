@@ -78,7 +78,7 @@ def _for_images() -> Perceptron:
 
 COMMAND = "python -m comparisons train --only"
 DIGITS, FASHION = f"{COMMAND} tsne_digits", f"{COMMAND} tsne_fashion"
-IMAGES = Schedule(epochs=100, batch=1000, rate=3e-3)
+IMAGES = Schedule(epochs=200, batch=1000)
 ENCODERS = {
     embedder.name: embedder
     for embedder in (
