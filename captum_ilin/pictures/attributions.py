@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from captum_ilin.pictures.drawing import styled
 from captum_ilin.pictures.errors import PictureInputError
 from captum_ilin.pictures.images import in_blocks, maps_of, one_row, over_channels, pictures_of
-from captum_ilin.pictures.numbers import decimals, drawable, labels_for, signed
-from captum_ilin.pictures.panels import SIDES, Panel, Scale, panel_figure
+from captum_ilin.pictures.numbers import drawable, labels_for, written_like
+from captum_ilin.pictures.panels import Panel, panel_figure
+from captum_ilin.pictures.scale import SIDES, Scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,9 +112,9 @@ def attribution_maps(
 
 def _maps(maps: Tensor, names: Sequence[str]) -> list[Panel]:
     sums = [float(values.sum()) for values in maps]
-    places = decimals(sums)
+    write = written_like(sums)
     return [
-        Panel(f"{name}\nsum {signed(total, places)}", values)
+        Panel(f"{name}\nsum {write(total)}", values)
         for name, total, values in zip(names, sums, maps, strict=True)
     ]
 

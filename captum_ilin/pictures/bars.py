@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from captum_ilin.pictures.colours import shade
-from captum_ilin.pictures.drawing import WIDTH, blank, saved, styled, titled
+from captum_ilin.pictures.drawing import WIDTH, saved, styled, titled_figure
 from captum_ilin.pictures.errors import PictureInputError
-from captum_ilin.pictures.numbers import decimals, short, signed
+from captum_ilin.pictures.numbers import short, written_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Bar", "draw_waterfall", "gathered", "waterfall"]
 
-LINE, AROUND = 0.27, 1.1  # inches: a bar; title, axis and margins together
-NAME = 38  # letters of a name
+LINE, BELOW = 0.27, 0.75  # inches: a bar; the axis and the margins
+NAME = 44  # letters of a name
+SIZE, DIGIT = 9.0, 0.64  # points; of it, how wide a digit is
 STRONG = 0.75  # of the colour scale: a bar's shade
 TOTAL = "0.3"  # the sum's grey
 
@@ -127,8 +128,7 @@ def draw_waterfall(
     """The figure of terms that are numbers already."""
     _check(terms, total, tolerance)
     bars = _placed(terms)
-    figure = blank(WIDTH, LINE * (len(bars) + 1) + AROUND, layout="constrained")
-    titled(figure, title)
+    figure = titled_figure(WIDTH, LINE * (len(bars) + 1) + BELOW, title)
     axis = figure.subplots()
     _draw(axis, bars, total, total_name)
     axis.set_xlabel(unit)
@@ -145,15 +145,15 @@ def _placed(terms: Mapping[str, float]) -> list[Bar]:
 
 
 def _draw(axis: Axes, bars: list[Bar], total: float, total_name: str) -> None:
-    places = decimals([total, *(bar.size for bar in bars)])
+    write = written_like([total, *(bar.size for bar in bars)])
     for place, bar in enumerate(bars):
         colour = shade(math.copysign(STRONG, bar.size), 1.0).background
         axis.barh(place, bar.size, left=bar.start, height=0.72, color=colour)
         end = bar.start + bar.size
         axis.plot([end, end], [place + 0.36, place + 0.64], color="0.5", linewidth=0.8)
-        _write(axis, place, signed(bar.size, places))
     axis.barh(len(bars), total, height=0.72, color=TOTAL)
-    _write(axis, len(bars), signed(total, places).removeprefix("+"), weight="bold")
+    numbers = [write(bar.size) for bar in bars]
+    _write(axis, [*numbers, write(total).removeprefix("+")])
     axis.axvline(0, color="0.4", linewidth=0.8)
     names = [short(bar.name, NAME) for bar in bars]
     axis.set_yticks(range(len(bars) + 1), [*names, total_name])
@@ -166,15 +166,20 @@ def _draw(axis: Axes, bars: list[Bar], total: float, total_name: str) -> None:
     axis.spines["left"].set_visible(False)
 
 
-def _write(axis: Axes, place: int, number: str, *, weight: str = "normal") -> None:
-    """In a column at the right, where no bar can be in its way."""
-    axis.text(
-        *(1.09, place, number),
-        transform=axis.get_yaxis_transform(),
-        ha="right",
-        va="center_baseline",
-        fontweight=weight,
-    )
+def _write(axis: Axes, numbers: list[str]) -> None:
+    """In a column at the right, where no bar can be in its way; the last one is the sum."""
+    width = max(map(len, numbers)) * DIGIT * SIZE
+    for place, number in enumerate(numbers):
+        axis.annotate(
+            number,
+            (1, place),
+            xycoords=axis.get_yaxis_transform(),
+            xytext=(width + SIZE, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center_baseline",
+            fontweight="bold" if place == len(numbers) - 1 else "normal",
+        )
 
 
 def _number(value: float | Tensor, name: object) -> float:

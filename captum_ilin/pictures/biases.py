@@ -12,8 +12,9 @@ from captum_ilin.pictures.bars import draw_waterfall, gathered
 from captum_ilin.pictures.drawing import styled
 from captum_ilin.pictures.errors import PictureInputError
 from captum_ilin.pictures.images import one_row, pictures_of
-from captum_ilin.pictures.numbers import decimals, drawable, short, signed
-from captum_ilin.pictures.panels import SIDES, Panel, Scale, panel_figure
+from captum_ilin.pictures.numbers import drawable, short, written_like
+from captum_ilin.pictures.panels import Panel, panel_figure
+from captum_ilin.pictures.scale import SIDES, Scale
 from captum_ilin.targets import check_row, select
 
 if TYPE_CHECKING:
@@ -146,9 +147,9 @@ def bias_maps(
     kept = _largest(chosen, most)
     whole = torch.stack(list(chosen.values())).sum(0)
     shown = {"all together": whole} | kept
-    places = decimals([float(values.sum()) for values in shown.values()])
+    write = written_like([float(values.sum()) for values in shown.values()])
     panels = [
-        Panel(f"{short(name, 22)}\n{signed(float(values.sum()), places)}", values)
+        Panel(f"{short(name, 22)}\n{write(float(values.sum()))}", values)
         for name, values in shown.items()
     ]
     if image is not None:
@@ -168,7 +169,7 @@ def _where(maps: Mapping[str, Tensor] | BiasMap, row: int, unit: str) -> str:
     if not isinstance(maps, BiasMap) or not maps.unplaced:
         return said
     rest = float(maps.rest[row])
-    return f"{said}; without a place: {signed(rest, decimals([rest]))} {unit}"
+    return f"{said}; without a place: {written_like([rest])(rest)} {unit}"
 
 
 def _one(values: Tensor, name: str, row: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from captum_ilin.pictures.drawing import blank, saved, styled, titled
+from captum_ilin.pictures.drawing import saved, styled, titled_figure
 from captum_ilin.pictures.errors import PictureInputError
 from captum_ilin.pictures.numbers import drawable, labels_for
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from torch import Tensor
 
@@ -77,11 +78,14 @@ def validity_curve(
     found = found[:, None] if found.dim() == 1 else found
     _check(places, found)
     names = labels_for(labels, found.shape[1], "example")
-    figure = blank(6.5, 3.6, layout="constrained")
-    titled(figure, title or "How far the map holds: error of W x + b along a direction")
+    figure = titled_figure(
+        6.5, 3.3, title or "How far the map holds: error of W x + b along a direction"
+    )
     axis = figure.subplots()
     _scale_steps(axis, places)
-    _draw_errors(axis, places, found, names, torch.finfo(errors.dtype).eps)
+    rounding = torch.finfo(errors.dtype if errors.is_floating_point() else found.dtype).eps
+    _draw_errors(axis, places, found, names, rounding)
+    _label_powers(axis.yaxis, found[found > rounding])
     if exit is not None:
         _mark(axis, exit)
     axis.set_xlabel("step, in multiples of the direction")
@@ -108,9 +112,8 @@ def _scale_steps(axis: Axes, steps: Tensor) -> None:
     spans = len(positive) and positive.max() >= 10**DECADES * positive.min()
     if spans and bool((steps >= 0).all()):
         axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(_power)
+        _label_powers(axis.xaxis, positive)
     axis.set_yscale("log")
-    axis.yaxis.set_major_formatter(_power)
     axis.grid()
 
 
@@ -153,6 +156,13 @@ def _mark(axis: Axes, exit: RegionExit) -> None:
         return
     label = f"region ends at {exit.step:.3g} ({where})"
     axis.axvline(exit.step, color="0.2", linestyle=(0, (4, 2)), linewidth=1.2, label=label)
+
+
+def _label_powers(axis: Axis, values: Tensor) -> None:
+    """Every power of ten; within a single decade its multiples too."""
+    narrow = len(values) and values.max() < 10 * values.min()
+    axis.set_major_formatter(_power)
+    axis.set_minor_formatter(_power if narrow else lambda *_: "")
 
 
 def _power(value: float, _: object) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["WIDTH", "blank", "plain", "saved", "styled", "titled", "wrapped"]
+__all__ = ["WIDTH", "blank", "plain", "saved", "styled", "titled_figure", "wrapped"]
 
 WIDTH = 8.0  # inches, the widest: about what a README shows
 DPI = 150
@@ -67,16 +67,20 @@ def blank(width: float, height: float, **options: Any) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, facecolor="white", **options)
 
 
-def titled(figure: Figure, title: str) -> None:
-    """A title over the figure, in as many lines as its width asks for."""
+def titled_figure(width: float, height: float, title: str) -> Figure:
+    """A figure with a title over ``height`` inches, in as many lines as the width asks for."""
     size = 11.0
-    figure.suptitle(wrapped(title, figure.get_figwidth(), size), fontsize=size)
+    text = wrapped(title, width, size)
+    head = 0.15 + 0.2 * (1 + text.count("\n"))
+    figure = blank(width, height + head, layout="constrained")
+    figure.suptitle(text, fontsize=size)
+    return figure
 
 
 def wrapped(text: str, width: float, size: float) -> str:
     """The text in as many lines as a width in inches asks for, in letters of that size."""
     letters = int(width * 72 / (size * LETTER))
-    return textwrap.fill(text, max(letters, 12), break_long_words=False)
+    return textwrap.fill(text, max(letters, 12))
 
 
 def plain(axis: Axes) -> None:

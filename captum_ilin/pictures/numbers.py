@@ -11,9 +11,9 @@ from torch import Tensor
 from captum_ilin.pictures.errors import PictureInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["decimals", "drawable", "labels_for", "short", "signed"]
+__all__ = ["drawable", "labels_for", "short", "shortened", "written_like"]
 
 DIGITS = 4  # of the largest number; smaller ones have as many decimals, so that they add up
 
@@ -33,7 +33,12 @@ def drawable(values: object, name: str, shapes: dict[int, str]) -> Tensor:
     if not isinstance(values, Tensor):
         raise PictureInputError(
             f"{name} must be a tensor shaped {wanted}, but got {type(values).__name__}. "
-            "Convert it with torch.as_tensor."
+            "Choose one of a tuple by index; convert another array with torch.as_tensor."
+        )
+    if values.is_complex():
+        raise PictureInputError(
+            f"{name} must be real numbers to be drawn, but got {values.dtype}. Draw the real "
+            "and the imaginary part each."
         )
     if values.dim() not in shapes or not values.numel():
         raise PictureInputError(
@@ -67,28 +72,41 @@ def labels_for(labels: Sequence[str] | None, count: int, what: str) -> list[str]
     return [str(label) for label in labels]
 
 
-def decimals(values: Sequence[float]) -> int:
-    """How many decimals give the largest of the values its digits."""
-    largest = max((abs(value) for value in values), default=0.0)
-    return max(0, DIGITS - 1 - math.floor(math.log10(largest))) if largest else 1
+def written_like(values: Sequence[float]) -> Callable[[float], str]:
+    """How all of some numbers are written: signed, with the decimals that the largest needs.
 
-
-def signed(value: float, places: int) -> str:
-    """With its sign, a minus as long as a plus; without one where all that is shown is 0.
-
-    >>> signed(-1.25, 1), signed(-0.001, 1)
-    ('−1.2', '0.0')
+    >>> write = written_like([12.5, -0.25])
+    >>> write(12.5), write(-0.25), write(0.001)
+    ('+12.50', '−0.25', '0.00')
+    >>> written_like([2.5e-9])(-1e-9)
+    '−1.000e−09'
     """
-    if places > 8:
-        return f"{value:+.{DIGITS - 1}e}".replace("-", "−")
+    largest = max((abs(value) for value in values), default=0.0)
+    places = DIGITS - 1 - math.floor(math.log10(largest)) if largest else 1
+    if places > 8 or largest >= 1e6:
+        return lambda value: f"{value:+.{DIGITS - 1}e}".replace("-", "−")
+    return lambda value: _signed(value, max(0, places))
+
+
+def _signed(value: float, places: int) -> str:
+    """A minus as long as a plus; no sign where all that is shown is 0."""
     written = f"{value:+.{places}f}"
     return written.replace("-", "−") if float(written) else written[1:]
 
 
-def short(text: str, letters: int) -> str:
-    """The end of a long text, where paths of modules differ.
+def short(path: str, letters: int) -> str:
+    """The end of a long path, where those of modules differ.
 
     >>> short("encoder.layers.0.norm", 12)
     '…yers.0.norm'
     """
-    return text if len(text) <= letters else f"…{text[-(letters - 1) :]}"
+    return path if len(path) <= letters else f"…{path[-(letters - 1) :]}"
+
+
+def shortened(label: str, letters: int) -> str:
+    """The beginning of a long label.
+
+    >>> shortened("golden retriever", 12)
+    'golden retr…'
+    """
+    return label if len(label) <= letters else f"{label[: letters - 1]}…"

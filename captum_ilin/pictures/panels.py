@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
 from captum_ilin.pictures.colours import SIGNED_MAP
-from captum_ilin.pictures.drawing import WIDTH, blank, plain, saved, titled, wrapped
+from captum_ilin.pictures.drawing import WIDTH, plain, saved, titled_figure, wrapped
 from captum_ilin.pictures.errors import PictureInputError
+from captum_ilin.pictures.scale import BAR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-__all__ = ["SIDES", "Panel", "Scale", "colour_bar", "draw_panel", "panel_figure"]
+    from captum_ilin.pictures.scale import Scale
+
+__all__ = ["Panel", "draw_panel", "panel_figure", "side_of"]
 
 MOST = 64  # panels of a figure; more are too small to see
-SIDE, LINE = 2.7, 0.16  # inches: the largest panel; a line of text above one
-SIDES = "\nagainst  ←      →  for"  # a second line beside the scale of contributions
-BEYOND = 0.005  # of all values may lie beyond a scale's end
-BAR = 1.0  # inches that the colour bar takes
+SIDE, LINE = 2.7, 0.16  # inches: how high a panel is; a line of text above one
+NARROWEST, LOWEST = 4.5, 1.8  # inches
 PALE = 0.55  # how much of a picture is left under an overlay
 
 
@@ -56,49 +53,6 @@ class Panel(NamedTuple):
         return shown.shape[0] / shown.shape[1]
 
 
-@dataclass(frozen=True)
-class Scale:
-    """From −limit, blue, through 0, white, to limit, red.
-
-    Attributes:
-        limit: greater than 0.
-        label: what is drawn, and its unit.
-        is_clipped: whether values lie beyond; then the bar has pointed ends.
-    """
-
-    limit: float
-    label: str
-    is_clipped: bool = False
-
-    @classmethod
-    def of(cls, maps: Sequence[Tensor], label: str, limit: float | None = None) -> Scale:
-        """The scale that all maps share.
-
-        Args:
-            maps: what is drawn in it.
-            label: what is drawn, and its unit.
-            limit: its end; None lets ``BEYOND`` of all values lie beyond, so that a few
-                do not make the rest pale; inf takes the largest size of a value.
-
-        Raises:
-            PictureInputError: the limit is not positive.
-        """
-        sizes = torch.cat([values.abs().flatten() for values in maps])
-        largest = float(sizes.max())
-        if limit is None:
-            limit = float(sizes.sort().values[math.ceil((1 - BEYOND) * len(sizes)) - 1])
-            limit = limit or largest or 1.0
-        elif limit == math.inf:
-            limit = largest or 1.0
-        if not limit > 0:
-            raise PictureInputError(
-                f"limit must be greater than 0, because it is the end of a scale from −limit "
-                f"to limit, but got {limit}. Leave it out, or pass math.inf for the largest "
-                "value."
-            )
-        return cls(float(limit), label, is_clipped=largest > limit)
-
-
 def panel_figure(
     panels: Sequence[Panel],
     scale: Scale,
@@ -111,20 +65,28 @@ def panel_figure(
     _check_count(sum(panel.is_drawn for panel in panels))
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    side = min(SIDE, (WIDTH - BAR) / columns)
-    width = max(side * columns + BAR, 4.5)
     tall = max(panel.slenderness for panel in panels if panel.is_drawn)
-    lines = 1 + max(panel.title.count("\n") for panel in panels)
-    height = rows * (side * tall + LINE * (lines + 0.8)) + 0.35
-    figure = blank(width, height, layout="constrained")
-    titled(figure, title)
+    side = side_of(columns, tall)
+    panels = [panel._replace(title=_lines(panel.title, side)) for panel in panels]
+    heads = 1 + max(panel.title.count("\n") for panel in panels)
+    height = rows * (side * tall + LINE * (heads + 0.8))
+    figure = titled_figure(max(side * columns + BAR, NARROWEST), max(height, LOWEST), title)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     for axis, panel in zip(axes, panels, strict=False):
         draw_panel(axis, panel, scale)
-    colour_bar(figure, list(axes), scale)
+    scale.draw(figure, list(axes))
     return saved(figure, save)
+
+
+def side_of(columns: int, tall: float) -> float:
+    """The width of a panel in inches; ``tall`` is its height over its width."""
+    return min((WIDTH - BAR) / columns, max(SIDE / tall, 1.0))
+
+
+def _lines(title: str, side: float) -> str:
+    return "\n".join(wrapped(line, side, 9) for line in title.split("\n"))
 
 
 def _check_count(count: int) -> None:
@@ -160,21 +122,3 @@ def draw_panel(axis: Axes, panel: Panel, scale: Scale) -> None:
         )
         for spine in axis.spines.values():  # white at the edge is a value, not the paper
             spine.set(visible=True, color="0.8", linewidth=0.6)
-
-
-def colour_bar(figure: Figure, axes: list[Axes], scale: Scale) -> None:
-    """The scale beside the axes, with its ends, its zero and its unit."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(-scale.limit, scale.limit), SIGNED_MAP),
-        ax=axes,
-        extend="both" if scale.is_clipped else "neither",
-        aspect=25,
-        fraction=0.05,
-        pad=0.02,
-    )
-    bar.outline.set_visible(False)
-    width = figure.get_figheight() - 0.5
-    bar.set_label("\n".join(wrapped(line, width, 9) for line in scale.label.split("\n")))

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from captum_ilin.pictures.colours import shade
-from captum_ilin.pictures.drawing import WIDTH, blank, saved, styled, titled
+from captum_ilin.pictures.drawing import saved, styled, titled_figure
 from captum_ilin.pictures.errors import PictureInputError
 from captum_ilin.pictures.images import one_row, over_channels
-from captum_ilin.pictures.numbers import drawable, labels_for, short
-from captum_ilin.pictures.panels import BAR, Panel, Scale, colour_bar, draw_panel
+from captum_ilin.pictures.numbers import drawable, labels_for, shortened
+from captum_ilin.pictures.panels import Panel, draw_panel, side_of
+from captum_ilin.pictures.scale import BAR, Scale
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["singular_directions"]
 
-COLUMNS, SIDE = 4, 2.2  # directions beside each other; inches of an image
-LETTERS = 14  # of an output's label
+COLUMNS = 4  # directions beside each other
+LETTERS = 8.5  # of an output's label, in an inch
 BARS = 0.2  # inches of a bar
+STRONG = 0.75  # of the colour scale: a bar's shade
 IMAGES = {
     4: "(k, batch, height, width)",
     5: "(k, batch, channels, height, width)",
@@ -77,28 +79,25 @@ def singular_directions(
     maps, moves = _one_row(found, row)
     names = labels_for(labels, moves.shape[1], "output")
     columns, bands = min(COLUMNS, len(maps)), -(-len(maps) // COLUMNS)
-    side = min(SIDE, (WIDTH - BAR) / columns)
-    bars = BARS * min(most, moves.shape[1])
-    height = bands * (side * maps.shape[1] / maps.shape[2] + bars + 0.75) + 0.35
-    figure = blank(max(side * columns + BAR, 4.5), height, layout="constrained")
-    titled(figure, title or "Singular directions of W: what moves the outputs most")
-    ratios = [side, bars] * bands
+    tall = maps.shape[1] / maps.shape[2]
+    side, bars = side_of(columns, tall), BARS * min(most, moves.shape[1])
+    width, height = max(side * columns + BAR, 4.5), bands * (side * tall + bars + 0.75)
+    figure = titled_figure(
+        width, height, title or "Singular directions of W: what moves the outputs most"
+    )
+    ratios = [side * tall, bars] * bands
     axes = figure.subplots(2 * bands, columns, squeeze=False, height_ratios=ratios)
+    over, under = axes[0::2].ravel(), axes[1::2].ravel()
+    for axis in (*over[len(maps) :], *under[len(maps) :]):
+        axis.set_axis_off()
     scale = Scale.of(list(maps), "direction v, of norm 1")
-    reach = 1.08 * float(moves.abs().max()) or 1.0
-    for number in range(bands * columns):
-        top, below = axes[
-            2 * (number // columns) : 2 * (number // columns) + 2, number % columns
-        ]
-        if number >= len(maps):
-            top.set_axis_off()
-            below.set_axis_off()
-            continue
-        size = f"{float(moves[number].norm()):.4g}"
-        draw_panel(top, Panel(f"v{number + 1}: s = {size}", maps[number]), scale)
-        _draw_moves(below, moves[number], names, most, reach)
-        below.set_xlabel(f"s·u, {unit}")
-    colour_bar(figure, list(axes[0::2].ravel()), scale)
+    for number, (top, values) in enumerate(zip(over, maps, strict=False)):
+        size = f"{float(moves[number].norm()):#.4g}"
+        draw_panel(top, Panel(f"v{number + 1}: s = {size}", values), scale)
+    _draw_moves(under, moves, [shortened(name, int(LETTERS * side)) for name in names], most)
+    for axis in under[: len(maps)]:
+        axis.set_xlabel(f"s·u, {unit}")
+    scale.draw(figure, list(over))
     return saved(figure, save)
 
 
@@ -123,18 +122,24 @@ def _one_row(found: Singular, row: int) -> tuple[Tensor, Tensor]:
     return maps * turn[:, :, None], moves * turn
 
 
-def _draw_moves(axis: Axes, moves: Tensor, names: list[str], most: int, reach: float) -> None:
-    """The outputs that move most, the one that moves up most at the top."""
-    chosen = moves.abs().argsort(descending=True, stable=True)[:most]
-    chosen = chosen[moves[chosen].argsort(descending=True, stable=True)]
-    for place, number in enumerate(chosen.tolist()):
-        value = float(moves[number])
-        colour = shade(0.75 if value > 0 else -0.75, 1.0).background
-        axis.barh(place, value, height=0.7, color=colour)
-        name, side = short(names[number], LETTERS), "right" if value > 0 else "left"
-        axis.text(0, place, f" {name} ", ha=side, va="center", fontsize=7.5)
-    axis.set_yticks([])
-    axis.set_ylim(len(chosen) - 0.4, -0.6)
-    axis.set_xlim(-reach, reach)
-    axis.axvline(0, color="0.4", linewidth=0.8)
-    axis.spines["left"].set_visible(False)
+def _draw_moves(axes: Iterable[Axes], moves: Tensor, names: list[str], most: int) -> None:
+    """Below each image the outputs that move most, the one that moves up most at the top."""
+    reach = 1.08 * float(moves.abs().max()) or 1.0
+    for axis, each in zip(axes, moves, strict=False):
+        chosen = each.abs().argsort(descending=True, stable=True)[:most]
+        chosen = chosen[each[chosen].argsort(descending=True, stable=True)]
+        for place, number in enumerate(chosen.tolist()):
+            _draw_bar(axis, place, float(each[number]), names[number])
+        axis.set_yticks([])
+        axis.set_ylim(len(chosen) - 0.4, -0.6)
+        axis.set_xlim(-reach, reach)
+        axis.axvline(0, color="0.4", linewidth=0.8)
+        axis.spines["left"].set_visible(False)
+
+
+def _draw_bar(axis: Axes, place: int, value: float, name: str) -> None:
+    """A bar from 0, and its name on the other side of 0."""
+    colour = shade(STRONG if value > 0 else -STRONG, 1.0).background
+    axis.barh(place, value, height=0.7, color=colour)
+    side = "right" if value > 0 else "left"
+    axis.text(0, place, f" {name} ", ha=side, va="center", fontsize=7.5)

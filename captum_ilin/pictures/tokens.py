@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import east_asian_width
 
 from captum_ilin.pictures.colours import shade, text_map
 from captum_ilin.pictures.drawing import WIDTH, blank, plain, saved, styled
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["token_html", "token_text", "visible"]
 
 MARGIN = 0.25  # inches, as everything below
-LINE, TOP, UNDER, SCALE = 0.62, 0.85, 1.95, 1.2  # a line of text; above; below: all, the scale
+LINE, TITLE, SUBTITLE = 0.62, 0.6, 0.25  # a line of text; what stands above
+SCALE, NOTE, BARS = 1.19, 0.19, 1.95  # below: the scale, a note under it, the predictions
 TOKEN_SIZE, NUMBER_SIZE = 13.0, 8.5  # points
 WIDE = 0.602 / 72  # inches of a DejaVu Sans Mono character for each point of its size
 STEPS = 20  # stops of the HTML's colour bar
@@ -78,21 +81,22 @@ def token_text(
     ['The', '+0.50', 'cat', '+2.00', 'sat', '-1.00']
     """
     values = _checked(tokens, contributions)
-    limit = limit or _largest(values)
+    limit = _end(limit, values)
     cells = cells_of(tokens, values)
-    below = UNDER if notes or predictions else SCALE
-    height = TOP + LINE * (cells[-1].line + 1) + below
+    below = max(SCALE + NOTE * (len(notes) + bool(notes)), BARS if predictions else 0.0)
+    above = TITLE + (SUBTITLE if subtitle else 0.0)
+    height = above + LINE * (cells[-1].line + 1) + below
     figure = blank(WIDTH, height)
     canvas = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(0, height))
     canvas.set_axis_off()
     _write_title(canvas, title, subtitle, height)
     for token, value, cell in zip(tokens, values, cells, strict=True):
-        _draw_token(canvas, token, value, cell, limit, height)
+        _draw_token(canvas, token, value, cell, limit, height - above)
     for number, line in enumerate(notes):
-        canvas.text(MARGIN, 0.62 - 0.19 * number, line, fontsize=8)
+        canvas.text(MARGIN, below - 1.33 - NOTE * number, line, fontsize=8)
     _draw_scale(figure, (0.4, below - 0.65, 3.3, 0.16), limit, unit)
     if predictions:
-        _draw_predictions(figure, (5.6, 0.3, 1.7, 1.3), predictions)
+        _draw_predictions(figure, (5.6, below - 1.65, 1.7, 1.3), predictions)
     return saved(figure, save)
 
 
@@ -122,7 +126,7 @@ def token_html(
     1
     """
     values = _checked(tokens, contributions)
-    limit = limit or _largest(values)
+    limit = _end(limit, values)
     spans = (_span(token, value, limit) for token, value in zip(tokens, values, strict=True))
     stops = (shade(2 * step / STEPS - 1, 1.0).background for step in range(STEPS + 1))
     ends = 'style="display:flex;justify-content:space-between;font-size:.8rem"'
@@ -154,7 +158,7 @@ def cells_of(tokens: Sequence[str], values: Sequence[float]) -> list[Cell]:
     left, line = MARGIN, 0
     for token, value in zip(tokens, values, strict=True):
         width = max(
-            (len(visible(token)) + 0.3) * WIDE * TOKEN_SIZE,
+            (_columns(visible(token)) + 0.3) * WIDE * TOKEN_SIZE,
             (len(f"{value:+.2f}") + 1.0) * WIDE * NUMBER_SIZE,
         )
         if left + width > WIDTH - MARGIN and left > MARGIN:
@@ -175,7 +179,15 @@ def _checked(tokens: Sequence[str], contributions: Tensor) -> list[float]:
     return values
 
 
-def _largest(values: Sequence[float]) -> float:
+def _columns(text: str) -> int:
+    """How many letters wide: Chinese characters and most signs are two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _end(limit: float | None, values: Sequence[float]) -> float:
+    """Of the scale: as it is given, or the largest contribution."""
+    if limit is not None and limit != math.inf:
+        return limit
     return max(abs(value) for value in values) or 1.0
 
 
@@ -187,16 +199,16 @@ def _write_title(canvas: Axes, title: str, subtitle: str, height: float) -> None
 
 
 def _draw_token(
-    canvas: Axes, token: str, value: float, cell: Cell, limit: float, height: float
+    canvas: Axes, token: str, value: float, cell: Cell, limit: float, top: float
 ) -> None:
     from matplotlib.patches import Rectangle
 
     background, ink = shade(value, limit)
-    base = height - TOP - LINE * cell.line - 0.3
+    base = top - LINE * cell.line - 0.3
     canvas.add_patch(Rectangle((cell.left, base), cell.width, 0.3, color=background, lw=0))
     text = visible(token)
     letters = text.lstrip(" ")  # leading blanks have no ink, so they are left by hand
-    start = (cell.width - len(text) * WIDE * TOKEN_SIZE) / 2
+    start = (cell.width - _columns(text) * WIDE * TOKEN_SIZE) / 2
     canvas.text(
         cell.left + start + (len(text) - len(letters)) * WIDE * TOKEN_SIZE,
         base + 0.15,

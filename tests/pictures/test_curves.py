@@ -49,6 +49,22 @@ def test_what_rounding_hides_is_drawn_at_its_edge(dtype: torch.dtype) -> None:
     assert "below rounding" in said(figure)
 
 
+def test_axes_are_numbered_in_plain_letters() -> None:
+    """Labels are no mathematics here, so that matplotlib's own would show their source."""
+    for errors in ([0.1, 0.2, 0.3, 0.35], [1e-12, 1e-6, 1e-3, 1.0]):
+        figure = pictures.validity_curve(STEPS, torch.tensor(errors, dtype=torch.float64))
+        (axis,) = figure.axes
+        figure.draw_without_rendering()
+        numbers = [
+            label.get_text()
+            for one in (axis.xaxis, axis.yaxis)
+            for label in (*one.get_majorticklabels(), *one.get_minorticklabels())
+            if label.get_text()
+        ]
+        assert len(numbers) > 5
+        assert all(float(number.replace("−", "-")) > 0 for number in numbers)
+
+
 def test_the_exit_is_marked_where_the_error_begins() -> None:
     torch.manual_seed(3)
     x, direction = torch.randn(2, 1, 4, dtype=torch.float64)

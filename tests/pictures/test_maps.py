@@ -130,6 +130,24 @@ def test_few_values_lie_beyond_the_scale_and_the_bar_says_so() -> None:
         assert (len(figure.axes[-1].patches) > 0) == pointed
 
 
+def test_long_labels_go_on_in_a_new_line_and_the_figure_grows() -> None:
+    long = "a label that is by far too long for one line of a panel"
+    short, tall = (pictures.attribution_maps(SIGNS, labels=["a", name]) for name in ("b", long))
+    (found,) = [title for title in titles(tall) if title.startswith("a label")]
+    assert found.count("\n") >= 2
+    assert " ".join(found.split()) == f"{long} sum −1.750"
+    assert tall.get_figheight() > short.get_figheight()
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 40), (1, 40, 4), (9, 4, 40)])
+def test_no_picture_is_wider_than_a_page_or_lower_than_its_scale(
+    shape: tuple[int, ...],
+) -> None:
+    width, height = pictures.attribution_maps(torch.randn(shape)).get_size_inches()
+    assert width <= 8.0
+    assert height >= 2.0
+
+
 def test_maps_of_zeros_are_white() -> None:
     (image,) = maps(pictures.attribution_maps(torch.zeros(3, 3)))
     assert colour_of(image, 0, 0).min() > 0.95
@@ -200,7 +218,7 @@ def test_singular_directions_are_those_of_the_matrix(linear: tuple[Tensor, Any])
     matrix, found = linear
     _, S, right = torch.linalg.svd(matrix)
     figure = pictures.singular_directions(found, row=1, labels=list("abcde"))
-    assert titles(figure) == [f"v{n + 1}: s = {float(S[n]):.4g}" for n in range(3)]
+    assert titles(figure) == [f"v{n + 1}: s = {float(S[n]):#.4g}" for n in range(3)]
     assert len({image.get_clim() for image in maps(figure)}) == 1
     for image, vector in zip(maps(figure), right, strict=False):
         drawn = torch.as_tensor(image.get_array().filled()).flatten()
@@ -238,7 +256,12 @@ def test_bars_are_what_a_direction_moves(linear: tuple[Tensor, Any]) -> None:
         ),
         (
             lambda: pictures.attribution_maps([[1.0]]),  # type: ignore[arg-type]
-            r"attributions must be a tensor shaped .*, but got list\. Convert it with",
+            r"attributions must be a tensor shaped .*, but got list\. Choose one of a "
+            r"tuple by index; convert another array with torch\.as_tensor\.",
+        ),
+        (
+            lambda: pictures.attribution_maps(torch.ones(2, 2) * 1j),
+            r"attributions must be real numbers to be drawn, but got torch\.complex64\. Draw",
         ),
         (
             lambda: pictures.attribution_maps(torch.tensor([[1.0, math.nan]])),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html.parser import HTMLParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor
 from captum_ilin.pictures import PictureInputError, shade, token_html, token_text, visible
 from captum_ilin.pictures.tokens import MARGIN, WIDTH, cells_of
 from tests.pictures.conftest import is_blue, is_red
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TOKENS = ("<b>&amp;", " cat", "\n", " $x$")
 VALUES = torch.tensor([1.5, -3.0, 0.0, 0.5], dtype=torch.float64)
@@ -61,6 +65,21 @@ def test_long_texts_go_on_in_a_new_line_within_the_width() -> None:
     assert max(cell.left + cell.width for cell in cells) <= WIDTH - MARGIN
     short = token_text(tokens[:3], torch.ones(3)).get_figheight()
     assert token_text(tokens, torch.ones(60)).get_figheight() > short + 1.0
+
+
+def test_wide_signs_have_room_for_two_letters() -> None:
+    narrow, wide = cells_of(["abcdefgh", "日本語日本語日本"], [1.0, 1.0])
+    assert wide.width > 1.8 * narrow.width
+
+
+@pytest.mark.filterwarnings("error")
+def test_signs_that_the_font_lacks_are_saved_without_a_warning(tmp_path: Path) -> None:
+    token_text(["日本", "語"], torch.ones(2), save=tmp_path / "found.png")
+    assert (tmp_path / "found.png").exists()
+
+
+def test_an_infinite_limit_is_the_largest_contribution() -> None:
+    assert token_html(TOKENS, VALUES, limit=math.inf) == token_html(TOKENS, VALUES)
 
 
 def test_predictions_are_bars() -> None:
