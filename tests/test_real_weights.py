@@ -19,7 +19,8 @@ pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 pytest.importorskip("skimage", reason="the comparisons' extra is not installed")
 
 from captum_ilin import linearize
-from comparisons.language import next_token
+from comparisons.language import directions, next_token
+from comparisons.language.directions import directions_table
 from comparisons.language.statements import markdown
 from comparisons.models import efficientnet, faces, filetype, mnist, phonemes
 from comparisons.models.language import LanguageModel, minilm, smollm2
@@ -269,6 +270,15 @@ def test_committed_tables_are_what_the_command_gives(
     assert found.completeness_error <= 1e-12
     committed = (REFERENCE / f"{name}.md").read_text()
     assert without_errors(markdown(found)) == without_errors(committed)
+
+
+@pytest.mark.slow
+def test_committed_directions_are_what_the_command_gives(decoder: LanguageModel) -> None:
+    """And the token that the prompt asks for is what its first token raises."""
+    decoder.model.double()
+    found = directions(decoder, "The capital of France is", count=1)
+    assert found.directions[0].raised[0] == " Paris"
+    assert directions_table(found) == (REFERENCE / "paris-directions.md").read_text()
 
 
 def without_errors(table: str) -> list[str]:

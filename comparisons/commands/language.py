@@ -10,6 +10,8 @@ from comparisons.commands.names import known
 if TYPE_CHECKING:
     import argparse
 
+    from rich.console import Console
+
     from comparisons.commands.names import Commands
 
 __all__ = ["add"]
@@ -29,6 +31,12 @@ def add(commands: Commands) -> None:
         "one); with minilm the sentence that the prompt is compared with",
     )
     language.add_argument("--against", help="token (sentence) that is subtracted")
+    language.add_argument(
+        "--directions",
+        type=int,
+        metavar="COUNT",
+        help="instead, the first singular directions of each token's block, read as tokens",
+    )
     language.add_argument("--out", type=Path, help="folder (default: results/language)")
     language.set_defaults(command=_language)
 
@@ -36,22 +44,36 @@ def add(commands: Commands) -> None:
 def _language(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from rich.console import Console
 
+    from captum_ilin import RankError
     from comparisons.language import PromptError
-    from comparisons.language.command import LANGUAGE_MODELS, explain
+    from comparisons.language.command import LANGUAGE_MODELS
 
     (model,) = known([options.model], LANGUAGE_MODELS, "model", parser)
+    if options.directions is not None and (options.target or options.against):
+        parser.error("--directions are of all next tokens: leave out --target and --against")
     console = Console()
     try:
-        files = explain(
-            options.out or Path("results") / "language",
-            model,
-            options.prompt,
-            target=options.target,
-            against=options.against,
-            console=console,
-        )
-    except PromptError as error:
+        files = _files(options, model, console)
+    except (PromptError, RankError) as error:
         parser.error(str(error))
     for path in files:
         console.print(f"  {path}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _files(options: argparse.Namespace, model: str, console: Console) -> list[Path]:
+    from comparisons.language.command import explain, explain_directions
+
+    folder = options.out or Path("results") / "language"
+    if options.directions is not None:
+        return explain_directions(
+            folder, model, options.prompt, count=options.directions, console=console
+        )
+    return explain(
+        folder,
+        model,
+        options.prompt,
+        target=options.target,
+        against=options.against,
+        console=console,
+    )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
+from rich.markdown import Markdown
+
+from comparisons.language.directions import directions, directions_table
 from comparisons.language.figure import save_figure
 from comparisons.language.next_token import next_token
 from comparisons.language.page import html
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from comparisons.language.contributions import TokenContributions
     from comparisons.models.language import LanguageModel
 
-__all__ = ["LANGUAGE_MODELS", "explain"]
+__all__ = ["LANGUAGE_MODELS", "explain", "explain_directions"]
 
 LANGUAGE_MODELS: dict[str, Callable[[], LanguageModel]] = {
     "smollm2": smollm2,
@@ -59,9 +63,7 @@ def explain(
         MissingPackageError: the model's package is not installed.
     """
     _check(model, prompt, target)
-    with console.status(f"Reading {model}"):
-        language = LANGUAGE_MODELS[model]()
-        language.model.double()
+    language = _read(model, console)
     if model == "minilm":
         found = similarity(language, prompt, target=str(target), against=against)
     else:
@@ -70,6 +72,54 @@ def explain(
     folder.mkdir(parents=True, exist_ok=True)
     facts = _record(found, hash_of(language.model.state_dict()))
     return _written(found, facts, folder / _name(model, prompt, target, against))
+
+
+def explain_directions(
+    folder: Path, model: str, prompt: str, *, count: int, console: Console
+) -> list[Path]:
+    """The singular directions of each token: printed, and written as a table and a record.
+
+    Args:
+        folder, model, prompt, console: as of ``explain``; the model is one of next tokens.
+        count: how many directions of each token.
+
+    Returns:
+        The files.
+
+    Raises:
+        PromptError: the text cannot be explained, or the model has no next token.
+        RankError: a token's block has no so many directions.
+        MissingPackageError: the model's package is not installed.
+    """
+    check_not_blank(prompt, "prompt")
+    if model == "minilm":
+        raise PromptError("minilm has no next token. Leave out --directions, or --model.")
+    language = _read(model, console)
+    started = process_time()
+    with console.status("Decomposing each token's block"):
+        found = directions(language, prompt, count=count)
+    seconds = process_time() - started
+    console.print(Markdown(directions_table(found)))
+    console.print(f"{seconds:.1f} seconds of processor time", highlight=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / _name(model, prompt, "directions")
+    table, record = stem.with_suffix(".md"), stem.with_suffix(".json")
+    table.write_text(directions_table(found), encoding="utf-8")
+    facts = {
+        **provenance(dtype="float64", model=found.model, prompt=prompt),
+        "weights_sha256": hash_of(language.model.state_dict()),
+        "processor_seconds": seconds,
+        "directions": [each._asdict() for each in found.directions],
+    }
+    record.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return [table, record]
+
+
+def _read(model: str, console: Console) -> LanguageModel:
+    with console.status(f"Reading {model}"):
+        language = LANGUAGE_MODELS[model]()
+        language.model.double()
+    return language
 
 
 def _check(model: str, prompt: str, target: str | None) -> None:

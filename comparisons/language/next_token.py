@@ -62,8 +62,8 @@ def next_token(
         return logits[:, chosen] - (logits[:, other] if other is not None else 0)
 
     return contributions_of(
-        lambda x: explained(_plain_logits(language.model, inputs_embeds=x)),
-        _embeddings(language.model, numbers),
+        lambda x: explained(plain_logits(language.model, inputs_embeds=x)),
+        embeddings_of(language.model, numbers),
         model=language.name,
         question=_question(language.tokenizer, chosen, other),
         unit="logits",
@@ -77,7 +77,7 @@ def _number(tokenizer: Any, text: str | None, name: str, *, default: int | None)
     return default if text is None else only_token(tokenizer, text, name)
 
 
-def _plain_logits(model: Any, **inputs: Tensor) -> Tensor:
+def plain_logits(model: Any, **inputs: Tensor) -> Tensor:
     """(1, vocabulary): logits at the last position."""
     logits: Tensor = model(**inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
     return logits
@@ -86,11 +86,11 @@ def _plain_logits(model: Any, **inputs: Tensor) -> Tensor:
 @torch.no_grad()
 def _logits(model: Any, **inputs: Tensor) -> Tensor:
     """The same by the plain model, without gradients."""
-    logits: Tensor = in_double(_plain_logits)(model, **inputs)
+    logits: Tensor = in_double(plain_logits)(model, **inputs)
     return logits
 
 
-def _embeddings(model: Any, numbers: Tensor) -> Tensor:
+def embeddings_of(model: Any, numbers: Tensor) -> Tensor:
     embeddings: Tensor = model.get_input_embeddings()(numbers).detach()
     return embeddings
 

@@ -9,7 +9,7 @@ from captum_ilin.pictures import visible
 if TYPE_CHECKING:
     from comparisons.language.contributions import TokenContributions
 
-__all__ = ["markdown", "statements"]
+__all__ = ["code", "markdown", "statements"]
 
 
 def statements(found: TokenContributions) -> list[tuple[str, str]]:
@@ -31,7 +31,7 @@ def markdown(found: TokenContributions) -> str:
         _table(
             ["token", "contribution"],
             [
-                [_code(token), f"{value:+.4f}"]
+                [code(token), f"{value:+.4f}"]
                 for token, value in zip(found.tokens, found.contributions.tolist(), strict=True)
             ],
         ),
@@ -40,7 +40,7 @@ def markdown(found: TokenContributions) -> str:
         ),
     ]
     if found.predictions:
-        rows = [[_code(token), f"{chance:.1%}"] for token, chance in found.predictions]
+        rows = [[code(token), f"{chance:.1%}"] for token, chance in found.predictions]
         parts.append(_table(["next token", "probability"], rows))
     return "\n".join(parts)
 
@@ -50,6 +50,6 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _code(token: str) -> str:
+def code(token: str) -> str:
     """A token between quotation marks, its blanks kept."""
     return "`" + f'"{visible(token)}"'.replace("`", "ˋ").replace("|", "\\|") + "`"

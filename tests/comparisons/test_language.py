@@ -20,9 +20,17 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 import tokenizers
 import transformers
 
+from captum_ilin import frozen, in_double
 from comparisons.__main__ import main
-from comparisons.language import PromptError, TokenContributions, next_token, similarity
+from comparisons.language import (
+    PromptError,
+    TokenContributions,
+    directions,
+    next_token,
+    similarity,
+)
 from comparisons.language import command as commanding
+from comparisons.language.directions import directions_table
 from comparisons.language.figure import save_figure
 from comparisons.language.page import html
 from comparisons.language.statements import markdown
@@ -291,3 +299,80 @@ def test_float32_is_refused(decoder: LanguageModel) -> None:
     decoder.model.float()
     with pytest.raises(TypeError, match=r"The model computes in torch.float32.*model.double"):
         next_token(decoder, "the cat")
+
+
+# singular directions
+
+
+def test_directions_are_those_of_each_token_s_dense_block(decoder: LanguageModel) -> None:
+    """Values, cosines and shares from the dense Jacobian's own decomposition."""
+    prompt = "the cat sat on"
+    numbers = torch.tensor([decoder.tokenizer(prompt)["input_ids"]])
+    x = decoder.model.get_input_embeddings()(numbers).detach()
+    forward = frozen(in_double(lambda x: decoder.model(inputs_embeds=x).logits[0, -1]))
+    J = torch.autograd.functional.jacobian(forward, x)[:, 0]  # (tokens, positions, width)
+    J = J - J.mean(0)
+    found = directions(decoder, prompt, count=2).directions
+    assert len(found) == 2 * numbers.shape[1]
+    for position in range(numbers.shape[1]):
+        U, S, Vh = torch.linalg.svd(J[:, position])
+        x0, added = x[0, position], J[:, position] @ x[0, position]
+        for i, each in enumerate(found[2 * position : 2 * position + 2]):
+            along = float(Vh[i] @ x0)
+            u = U[:, i] if along >= 0 else -U[:, i]
+            assert each.value == pytest.approx(float(S[i]), rel=1e-9)
+            assert each.cosine == pytest.approx(abs(along) / float(x0.norm()), rel=1e-6)
+            share = float((S[i] * along / added.norm()).square())
+            assert each.share == pytest.approx(share, rel=1e-6)
+            assert each.raised[0] == decoder.tokenizer.decode([int(u.argmax())])
+            assert each.lowered[0] == decoder.tokenizer.decode([int(u.argmin())])
+
+
+def test_shares_of_all_directions_are_the_whole(decoder: LanguageModel) -> None:
+    found = directions(decoder, "the cat", count=16).directions
+    for start in range(0, len(found), 16):
+        assert sum(each.share for each in found[start : start + 16]) == pytest.approx(1.0)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_writes_directions(tmp_path: Path, decoder: LanguageModel) -> None:
+    assert main(["language", "the cat", "--directions", "2", "--out", str(tmp_path)]) == 0
+    table = tmp_path / "smollm2-the-cat-directions.md"
+    assert table.read_text() == directions_table(directions(decoder, "the cat", count=2))
+    rows = [line for line in table.read_text().splitlines() if line.startswith("| `")]
+    record = json.loads(table.with_suffix(".json").read_text())
+    assert (
+        len(rows)
+        == len(record["directions"])
+        == 2 * len(decoder.tokenizer("the cat")["input_ids"])
+    )
+    assert {"command", "commit", "versions", "weights_sha256"} <= set(record)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["the cat", "--target", " the"], "--directions are of all next tokens: leave out"),
+        (["the cat", "--model", "minilm"], "minilm has no next token. Leave out --directions"),
+        ([" "], "The prompt is empty, so there is nothing to explain."),
+    ],
+)
+def test_directions_of_what_has_none(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["language", *arguments, "--directions", "1", "--out", str(tmp_path)])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("count", ["0", "17"])
+def test_more_directions_than_there_are(
+    count: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["language", "the cat", "--directions", count, "--out", str(tmp_path)])
+    assert (
+        "The number of singular values must be an int from 1 to 16" in capsys.readouterr().err
+    )
