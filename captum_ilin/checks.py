@@ -20,6 +20,7 @@ from captum_ilin.errors import (
     OutputShapeError,
     PointError,
 )
+from captum_ilin.modes import gradients_on
 from captum_ilin.sideeffects import modules_of
 
 if TYPE_CHECKING:
@@ -161,7 +162,10 @@ def _check_input(value: Any, name: str, forward_func: Any) -> None:
 
 
 def check_point(point: Any, inputs: tuple[Tensor, ...], name: str) -> tuple[Tensor, ...]:
-    """A tensor, or a tuple of them, shaped like the inputs; as a tuple of their dtype."""
+    """A tensor, or a tuple of them, shaped like the inputs; as a tuple of their dtype.
+
+    Autograd saves none that were made under inference mode, so that those are copied.
+    """
     values = point if isinstance(point, tuple) else (point,)
     wanted = [tuple(value.shape) for value in inputs]
     if not all(isinstance(value, Tensor) for value in values):
@@ -174,7 +178,11 @@ def check_point(point: Any, inputs: tuple[Tensor, ...], name: str) -> tuple[Tens
             f"{name} has shape {_shapes(shapes)}; expected {_shapes(wanted)}, because a map "
             "belongs to the rows that it was made at. Linearize at one example to follow that."
         )
-    return tuple(value.detach().to(leaf) for value, leaf in zip(values, inputs, strict=True))
+    with gradients_on():
+        return tuple(
+            (value.clone() if value.is_inference() else value.detach()).to(leaf)
+            for value, leaf in zip(values, inputs, strict=True)
+        )
 
 
 def check_direction(direction: Any, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

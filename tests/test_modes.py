@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -58,3 +60,17 @@ def test_inference_mode_callers_get_the_same_map() -> None:
         bias = linearize(network, made_inside).bias(target=1)
     assert torch.equal(attributions, expected)
     assert torch.allclose(attributions.sum(1) + bias, network(x)[:, 1])
+
+
+@pytest.mark.parametrize("caller", [nullcontext, torch.inference_mode])
+def test_points_made_in_inference_mode_are_points_as_any(caller: Any) -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+    affine_map = linearize(network, torch.randn(5, 3, dtype=torch.float64))
+    point = torch.randn(5, 3, dtype=torch.float64)
+    with torch.inference_mode():
+        made_inside = point.clone()
+    with caller():
+        assert torch.equal(affine_map(made_inside), affine_map(point))
+        assert torch.equal(affine_map.replay(made_inside), affine_map.replay(point))
+        found = affine_map.validity(made_inside, [0.1])
+        assert torch.equal(found, affine_map.validity(point, [0.1]))
