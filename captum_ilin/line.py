@@ -17,6 +17,7 @@ from torch.autograd import forward_ad
 from captum_ilin.activity import Activity
 from captum_ilin.arguments import mapped
 from captum_ilin.freezing import Freezing
+from captum_ilin.modes import gradients_on
 from captum_ilin.rule import Kind
 from captum_ilin.tracing import gaps_of, run_at
 
@@ -75,8 +76,11 @@ class _Moving(Activity):
 
 
 def follow(line: Line, affine_map: AffineMap, direction: Sequence[Tensor]) -> None:
-    """Run the network of ``affine_map`` along ``direction``."""
-    with forward_ad.dual_level(), warnings.catch_warnings():
+    """Run the network of ``affine_map`` along ``direction``.
+
+    Under inference mode no tensor would carry a slope.
+    """
+    with gradients_on(), forward_ad.dual_level(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own decompositions
         points = [
             forward_ad.make_dual(leaf.detach(), step)

@@ -74,3 +74,12 @@ def test_points_made_in_inference_mode_are_points_as_any(caller: Any) -> None:
         assert torch.equal(affine_map.replay(made_inside), affine_map.replay(point))
         found = affine_map.validity(made_inside, [0.1])
         assert torch.equal(found, affine_map.validity(point, [0.1]))
+
+
+@pytest.mark.parametrize("caller", [torch.no_grad, torch.inference_mode])
+def test_a_region_ends_at_the_same_step_for_callers_without_gradients(caller: Any) -> None:
+    affine_map = linearize(torch.relu, torch.tensor([[1.0, 3.0]]))
+    with caller():
+        direction = torch.tensor([[-0.5, -1.0]])
+        found = affine_map.region().exit(direction)
+    assert (found.step, found.op, found.unit) == (2.0, "relu", (0, 0))
