@@ -72,6 +72,7 @@ from captum_ilin.layouts import by_definition, channels_first, channels_last
 from captum_ilin.linearization import frozen, linearize
 from captum_ilin.location import Site
 from captum_ilin.margin import RegionMargin
+from captum_ilin.marginbound import MarginBound
 from captum_ilin.operator import Operator
 from captum_ilin.precision import in_double
 from captum_ilin.region import Region
@@ -113,6 +114,7 @@ __all__ = [
     "LayerShares",
     "LayerTypeError",
     "LedgerError",
+    "MarginBound",
     "MissingTargetError",
     "NearestTokens",
     "NeuronILIN",

@@ -64,10 +64,8 @@ class _FirstExit(Line):
         if lowest < self._lowest:
             self._lowest = lowest
             position = int(rates.argmin())
-            unit = torch.unravel_index(torch.tensor(position), rates.shape)
             step = abs(float(distance.flatten()[position] / slope.flatten()[position]))
-            place = (*map(int, unit), *gap.candidate)
-            self.first = RegionExit(step, name, self._locator.path(), place)
+            self.first = RegionExit(step, name, self._locator.path(), gap.unit(position))
 
 
 def _rates(distance: Tensor, slope: Tensor, side: int) -> tuple[Tensor, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,3 +32,8 @@ class Gap(NamedTuple):
     def distance(self) -> Tensor:
         """h."""
         return self.value - self.at if self.at else self.value
+
+    def unit(self, position: int) -> tuple[int, ...]:
+        """Index of the unit at this place in the flattened value."""
+        place = torch.unravel_index(torch.tensor(position), self.value.shape)
+        return (*map(int, place), *self.candidate)

@@ -33,7 +33,13 @@ __all__ = ["Line", "follow"]
 
 
 class Line(Freezing):
-    """Sees the gaps h of every op, and their slopes ∂h·d."""
+    """Sees the gaps h of every op, and their slopes ∂h·d.
+
+    Attributes:
+        number: of the gap that is seen, from 0, the same as in a `Tracing`.
+    """
+
+    number = -1
 
     def __init__(self, rules: RuleTable) -> None:
         super().__init__(rules)
@@ -63,6 +69,7 @@ class Line(Freezing):
     ) -> None:
         gaps = gaps_of(func)
         for gap in () if gaps is None else gaps(*args, **kwargs):
+            self.number += 1
             value, slope = forward_ad.unpack_dual(gap.value)
             if slope is not None and slope.numel():
                 self.visit(rule.name, gap, gap._replace(value=value).distance, slope)

@@ -64,10 +64,8 @@ class _Nearest(Tracing):
         found = torch.where(norms > 0, distances.detach().abs() / norms, math.inf)
         position = int(found.argmin())
         if found[position] < self.nearest.distance:
-            place = torch.unravel_index(torch.tensor(position), gap.value.shape)
-            unit = (*map(int, place), *gap.candidate)
             self.nearest = RegionMargin(
-                float(found[position]), name, self._locator.path(), unit
+                float(found[position]), name, self._locator.path(), gap.unit(position)
             )
 
 

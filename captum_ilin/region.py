@@ -19,6 +19,7 @@ from captum_ilin.checks import check_direction
 from captum_ilin.errors import RegionError
 from captum_ilin.exits import RegionExit, first_exit
 from captum_ilin.margin import RegionMargin, exact_margin
+from captum_ilin.marginbound import MarginBound, bounded_margin
 from captum_ilin.tracing import Counting, run_at
 
 if TYPE_CHECKING:
@@ -100,13 +101,70 @@ class Region:
         >>> linearize(torch.relu, torch.tensor([[1.0, 3.0]])).region().margin()
         RegionMargin(distance=1.0, op='relu', module='', unit=(0, 0))
         """
+        _check_at_least(1, rows, "rows")
         if self.units > max_units:
             raise RegionError(
                 f"The region is bounded by {self.units} gaps, each of which costs a backward "
-                f"pass; max_units is {max_units}. Pass a larger max_units to wait for it, or "
-                "ask exit(direction) along the directions that matter, one pass each."
+                f"pass; max_units is {max_units}. Call margin_bound(), which measures few of "
+                "them, or pass a larger max_units to wait for all."
             )
         return exact_margin(self.affine_map, rows)
+
+    def margin_bound(
+        self,
+        *,
+        directions: int = 16,
+        confidence: float = 0.999999,
+        candidates: int = 64,
+        seed: int = 0,
+    ) -> MarginBound:
+        """The margin of a network of any size, between two numbers.
+
+        Slopes along random directions bound the distances of all units from below; those
+        that this leaves in question are measured, nearest first. Where all of them are, the
+        two numbers are equal, and are the margin.
+
+        The lower one is probabilistic: it is wrong with a probability of at most
+        1 − ``confidence`` over the directions drawn, whatever the network. `margin` trusts
+        nothing, and measures all.
+
+        Args:
+            directions (int, optional): K; more of them bound closer. Default: 16.
+            confidence (float, optional): that no unit is nearer. Default: 0.999999.
+            candidates (int, optional): the most units to measure. Default: 64.
+            seed (int, optional): of the directions; no other generator is used. Default: 0.
+
+        Returns:
+            MarginBound: the two numbers, and the nearest unit measured.
+
+        Raises:
+            RegionError: a number out of its range.
+
+        Cost: a forward-mode pass for each direction, and a forward and a backward pass for
+        each unit measured. Keeps two numbers for each gap.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> region = linearize(torch.relu, torch.tensor([[1.0, 3.0]])).region()
+        >>> bound = region.margin_bound()
+        >>> bound.distance, bound.at_most, bound.unit
+        (1.0, 1.0, (0, 0))
+        """
+        _check_at_least(1, directions, "directions")
+        _check_at_least(0, candidates, "candidates")
+        if not 0 < confidence < 1:
+            raise RegionError(
+                f"confidence is {confidence}; expected a number between 0 and 1, such as "
+                "0.999, because directions drawn by chance never give certainty. For that "
+                "call margin()."
+            )
+        return bounded_margin(
+            self.affine_map,
+            directions=directions,
+            confidence=confidence,
+            candidates=candidates,
+            seed=seed,
+        )
 
 
 def region_of(affine_map: AffineMap) -> Region:
@@ -114,3 +172,8 @@ def region_of(affine_map: AffineMap) -> Region:
     counting = Counting(affine_map.freezing.rules)
     run_at(counting, affine_map, [leaf.detach().requires_grad_() for leaf in affine_map.leaves])
     return Region(affine_map, counting.units)
+
+
+def _check_at_least(least: int, value: int, name: str) -> None:
+    if value < least:
+        raise RegionError(f"{name} is {value}; expected at least {least}.")

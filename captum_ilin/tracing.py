@@ -33,8 +33,13 @@ __all__ = ["Counting", "Tracing", "gaps_of", "run_at"]
 
 
 class Tracing(Freezing):
-    """Freezing that visits the gaps of every piecewise op, and refuses what has none."""
+    """Freezing that visits the gaps of every piecewise op, and refuses what has none.
 
+    Attributes:
+        number: of the gap that is seen, from 0.
+    """
+
+    number = -1
     has_gradients = True  # of the gaps, which cost a graph
 
     def visit(self, name: str, gap: Gap) -> None:
@@ -57,6 +62,7 @@ class Tracing(Freezing):
     ) -> None:
         with gradients_on() if self.has_gradients else torch.no_grad():
             for gap in gaps(*arguments.args, **arguments.kwargs):
+                self.number += 1
                 self.visit(name, gap)
 
     def _freeze_foreign(self) -> None:

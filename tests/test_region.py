@@ -401,8 +401,8 @@ def test_too_many_units_for_a_margin() -> None:
         region.margin(max_units=2)
     assert str(error.value) == (
         "The region is bounded by 3 gaps, each of which costs a backward pass; max_units is "
-        "2. Pass a larger max_units to wait for it, or ask exit(direction) along the "
-        "directions that matter, one pass each."
+        "2. Call margin_bound(), which measures few of them, or pass a larger max_units to "
+        "wait for all."
     )
 
 
