@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from captum_ilin.biasledger import BiasLedger
-from captum_ilin.certificate import Certificate, certify, require_exact
+from captum_ilin.certificate import Certificate, certify, repeats, require_exact
 from captum_ilin.checks import check_direction, check_point
 from captum_ilin.derivatives import input_gradients
+from captum_ilin.errors import ReplayError
 from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.layermap import LayerMap, layer_maps
 from captum_ilin.layermatrices import LayerMatrix, layer_matrices
@@ -131,7 +132,8 @@ class AffineMap:
 
         Raises:
             PointError: x is not shaped like the inputs.
-            ReplayError: the forward function calls other ops now than it did at ``inputs``.
+            ReplayError: the forward function calls other ops now than it did at ``inputs``, or
+                gives other outputs there.
             NotOfferedError: a custom ``autograd.Function`` makes values that no op announces.
 
         Cost: two forward passes: one at ``inputs``, to record, and one at x.
@@ -144,9 +146,17 @@ class AffineMap:
         """
         points = check_point(x, self.leaves, "x")
         with self.freezing.autocast.restored():
-            return replay(
+            at_home, outputs = replay(
                 self.forward_func, self.leaves, points, self.constants, self.freezing.rules
             )
+        if not repeats(self, at_home):
+            raise ReplayError(
+                "The forward function gives other outputs now at ``inputs`` than when it was "
+                "linearized there: the inputs or the weights were overwritten since, or it "
+                "depends on chance or a counter. Linearize again, at a copy of the inputs, "
+                "with the model in evaluation mode."
+            )
+        return outputs
 
     def region(self) -> Region:
         """Where the network is this map: see `Region`. For piecewise linear networks.

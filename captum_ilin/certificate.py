@@ -33,6 +33,7 @@ __all__ = [
     "Certificate",
     "certify",
     "precision_of",
+    "repeats",
     "require_exact",
     "row_maxima",
     "row_sums",
@@ -102,6 +103,15 @@ _HALVES = (torch.bfloat16, torch.float16)  # the coarser first
 def precision_of(dtype: torch.dtype, used: set[torch.dtype]) -> torch.dtype:
     """The coarsest type that values on the way to outputs of ``dtype`` were computed in."""
     return next((half for half in _HALVES if half in used), dtype)
+
+
+def repeats(affine_map: AffineMap, outputs: Tensor) -> bool:
+    """Whether another frozen run at the operating point gave its outputs again, to rounding."""
+    before, now = affine_map.outputs, outputs.detach()
+    if before.shape != now.shape:
+        return False
+    limit = tolerance_for(precision_of(before.dtype, affine_map.freezing.dtypes))
+    return bool((now - before).abs().max() <= limit * before.abs().max())
 
 
 def certify(affine_map: AffineMap, *, thorough: bool = False) -> Certificate:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.checks import check_finite, input_name
-from captum_ilin.errors import UnusedInputError, saying_what_has_no_derivative
+from captum_ilin.errors import NotOfferedError, UnusedInputError, saying_what_has_no_derivative
 from captum_ilin.modes import gradients_on
 from captum_ilin.sideeffects import buffers_kept
 
@@ -57,6 +57,12 @@ def slopes(
     """The gradient of the sum of ``outputs``; None where a leaf does not reach it."""
     if not outputs.requires_grad:
         return (None,) * len(leaves)
+    if outputs.is_complex():
+        raise NotOfferedError(
+            f"The output is {outputs.dtype}, and a complex output has no real W. Explain "
+            "numbers that are real: `lambda x: torch.view_as_real(model(x))`, or its "
+            "magnitude, `lambda x: model(x).abs()`."
+        )
     with NO_AUTOCAST.restored(), saying_what_has_no_derivative():
         return torch.autograd.grad(
             outputs.sum(), leaves, retain_graph=retain_graph, allow_unused=True

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch.overrides import BaseTorchFunctionMode
 
 from captum_ilin.arguments import substituted, tensors
-from captum_ilin.certificate import precision_of, tolerance_for
+from captum_ilin.certificate import repeats
 from captum_ilin.checks import check_finite
 from captum_ilin.cut import explained_positions, layer_name, not_reached
 from captum_ilin.derivatives import slopes
@@ -194,15 +194,8 @@ def _times(number: int) -> str:
 
 def _check_same(outputs: Tensor, affine_map: AffineMap) -> None:
     """Copies leave the outputs as they were, unless something relied on shared memory."""
-    before, now = affine_map.outputs, outputs.detach()
-    size = float(before.abs().max())
-    if before.shape == now.shape:
-        error = float((now - before).abs().max())
-        if (
-            error
-            <= tolerance_for(precision_of(before.dtype, affine_map.freezing.dtypes)) * size
-        ):
-            return
+    if repeats(affine_map, outputs):
+        return
     raise NotExactError(
         "The outputs are others when the layer hands on a copy of its value. Either the "
         "forward function gives other outputs at each call (dropout in training mode, chance, "

@@ -40,14 +40,14 @@ def replay(
     points: tuple[Tensor, ...],
     constants: tuple[Any, ...],
     rules: RuleTable,
-) -> Tensor:
-    """G at ``points``, frozen at ``leaves``."""
+) -> tuple[Tensor, Tensor]:
+    """G at ``leaves``, where it is frozen, and at ``points``."""
     recorder = _Recording(rules)
-    _run(recorder, forward_func, leaves, constants)
+    at_home: Tensor = _run(recorder, forward_func, leaves, constants)
     player = _Replaying(rules, recorder.calls)
     outputs: Tensor = _run(player, forward_func, points, constants)
     player.check_finished()
-    return outputs.detach()
+    return at_home.detach(), outputs.detach()
 
 
 def _run(

@@ -26,6 +26,7 @@ from captum_ilin import (
     NoDerivativeError,
     NonFiniteError,
     NotExactError,
+    NotOfferedError,
     OpaqueModuleError,
     OutputShapeError,
     RuleTable,
@@ -743,3 +744,9 @@ def test_rules_that_are_not_a_table(rules: Any, network: nn.Module, x: Tensor) -
         linearize(network, x, rules=rules)
     with pytest.raises(TypeError, match=message):
         ILIN(network, rules=rules).attribute(x, target=1)
+
+
+def test_complex_outputs_have_no_real_weight() -> None:
+    affine_map = linearize(torch.fft.rfft, torch.randn(2, 6, dtype=torch.float64))
+    with pytest.raises(NotOfferedError, match="a complex output has no real W"):
+        affine_map.weight(target=0)

@@ -199,3 +199,11 @@ def test_point_of_another_shape_or_kind() -> None:
     with pytest.raises(PointError) as error:
         affine_map.replay([1.0, 2.0])  # type: ignore[arg-type]
     assert str(error.value) == "x is a list; expected (2, 3), as the inputs are."
+
+
+def test_inputs_overwritten_since_are_noticed() -> None:
+    x = torch.randn(2, 3, dtype=torch.float64)
+    affine_map = linearize(torch.tanh, x)
+    x.neg_().mul_(2)
+    with pytest.raises(ReplayError, match="gives other outputs now at ``inputs``"):
+        affine_map.replay(torch.ones(2, 3, dtype=torch.float64))
