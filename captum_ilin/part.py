@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from captum_ilin.errors import PartError
+from captum_ilin.examples import flat
 from captum_ilin.space import Space
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ class _Chosen:
         whole = [torch.zeros_like(pattern) for pattern in self.whole.patterns]
         for (number, place), part in zip(self.places.items(), vector, strict=True):
             rows = part.reshape(len(part), -1)
-            flat = _flat(whole[number]).index_add(1, place.flatten(), rows)
-            whole[number] = flat.reshape(whole[number].shape)
+            summed = flat(whole[number]).index_add(1, place.flatten(), rows)
+            whole[number] = summed.reshape(whole[number].shape)
         return tuple(whole)
 
 
@@ -126,9 +127,4 @@ def _unfit(name: str, index: Any, shape: tuple[int, ...], why: str) -> PartError
 
 
 def _taken(whole: Tensor, places: Tensor) -> Tensor:
-    return _flat(whole)[:, places]
-
-
-def _flat(whole: Tensor) -> Tensor:
-    """(batch, numbers) of a tensor (batch, \\*any)."""
-    return whole.unsqueeze(-1).flatten(1)
+    return flat(whole)[:, places]

@@ -17,13 +17,20 @@ import torch
 from torch import Tensor
 
 from captum_ilin.errors import NotOfferedError, RankError
+from captum_ilin.examples import (
+    check_first_dimensions,
+    matrix,
+    not_apart,
+    size,
+    vectors,
+)
 
 if TYPE_CHECKING:
     from captum_ilin.operator import Operator
-    from captum_ilin.space import Space
 
 __all__ = ["Singular", "singular"]
 
+_WHAT = "Singular values"
 _MORE = 4  # vectors beyond k in a block: the first k converge faster
 
 
@@ -51,25 +58,21 @@ class Singular(NamedTuple):
 def singular(W: Operator, k: int) -> Singular:
     """The first k singular values and vectors of each example's block of W."""
     _check(W, k)
-    basis = _started(W, min(k + _MORE, _size(W.codomain)))
-    image = _matrix(W @ _vectors(basis, W.domain))
+    basis = _started(W, min(k + _MORE, size(W.codomain)))
+    image = matrix(W @ vectors(basis, W.domain))
     while True:
         U, S, right = torch.linalg.svd(image, full_matrices=False)
         U, S, V = U[..., :k], S[:, :k], basis @ right.mT[..., :k]
-        pulled = _matrix(_vectors(U, W.codomain) @ W)
+        pulled = matrix(vectors(U, W.codomain) @ W)
         if _error(pulled, S, V) <= _tolerance(S):
-            u, v = _vectors(U, W.codomain), _vectors(V, W.domain)
+            u, v = vectors(U, W.codomain), vectors(V, W.domain)
             assert isinstance(u, Tensor)
             return Singular(u, S.T.contiguous(), v)
         added = _orthogonal(pulled, basis)
         if not added.shape[-1]:
-            raise NotOfferedError(
-                "Singular values are those of each example's own map, but here an example's "
-                "outputs depend on other examples too. Explain one example at a time, or put "
-                "the model into evaluation mode."
-            )
+            raise not_apart(_WHAT)
         basis = torch.cat([basis, added], -1)
-        image = torch.cat([image, _matrix(W @ _vectors(added, W.domain))], -1)
+        image = torch.cat([image, matrix(W @ vectors(added, W.domain))], -1)
 
 
 def _check(W: Operator, k: int) -> None:
@@ -78,20 +81,15 @@ def _check(W: Operator, k: int) -> None:
             f"Singular vectors of {W!r} would be tuples on the side it gives, which is not "
             "offered. Ask for those of its transpose, W.T.svd(k), where U and V change places."
         )
-    patterns = (*W.domain.patterns, *W.codomain.patterns)
-    if len({pattern.shape[:1] for pattern in patterns}) > 1:
-        raise NotOfferedError(
-            f"Singular values are those of each example's own map, but the first dimensions "
-            f"of {W!r} differ, so it does not tell which numbers belong to an example. Use "
-            "inputs whose first dimension is the batch."
-        )
-    largest = min(_size(W.domain), _size(W.codomain))
+    check_first_dimensions(W, _WHAT)
+    largest = min(size(W.domain), size(W.codomain))
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= largest:
         raise RankError(
             f"The number of singular values must be an int from 1 to {largest}, the smaller "
-            f"of an example's {_size(W.domain)} and {_size(W.codomain)} numbers on the two "
+            f"of an example's {size(W.domain)} and {size(W.codomain)} numbers on the two "
             f"sides of {W!r}, but got {k!r}. Ask for fewer."
         )
+    patterns = (*W.domain.patterns, *W.codomain.patterns)
     if any(pattern.dtype in (torch.float16, torch.bfloat16) for pattern in patterns):
         raise NotOfferedError(
             f"PyTorch decomposes no matrices in half precision, which {W!r} is in. Convert "
@@ -106,9 +104,9 @@ def _started(W: Operator, block: int) -> Tensor:
     """
     pattern = W.codomain.patterns[0]
     generator = torch.Generator().manual_seed(0)
-    shape = (len(pattern), _size(W.codomain), block)
+    shape = (len(pattern), size(W.codomain), block)
     start = torch.randn(shape, generator=generator, dtype=torch.float64).to(pattern)
-    rows = _matrix(_vectors(torch.linalg.qr(start).Q, W.codomain) @ W)
+    rows = matrix(vectors(torch.linalg.qr(start).Q, W.codomain) @ W)
     return torch.linalg.qr(rows).Q
 
 
@@ -129,25 +127,3 @@ def _error(pulled: Tensor, S: Tensor, V: Tensor) -> float:
 def _tolerance(S: Tensor) -> float:
     """Some thousand units of rounding: what sums over a network's layers lose."""
     return 1e3 * torch.finfo(S.dtype).eps
-
-
-def _size(space: Space) -> int:
-    return sum(pattern[0].numel() for pattern in space.patterns)
-
-
-def _matrix(vectors: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """(batch, numbers, count) of vectors with their count in front."""
-    parts = vectors if isinstance(vectors, tuple) else (vectors,)
-    return torch.cat([part.flatten(2) for part in parts], 2).permute(1, 2, 0)
-
-
-def _vectors(matrix: Tensor, space: Space) -> Tensor | tuple[Tensor, ...]:
-    """The vectors of the space that are the columns of each example's ``matrix``."""
-    sizes = [pattern[0].numel() for pattern in space.patterns]
-    parts = tuple(
-        part.reshape(-1, *pattern.shape).to(pattern)
-        for part, pattern in zip(
-            matrix.permute(2, 0, 1).split(sizes, 2), space.patterns, strict=True
-        )
-    )
-    return parts if space.is_tuple else parts[0]

@@ -130,6 +130,17 @@ def test_half_precision() -> None:
         W.svd(1)
 
 
+def test_blocks_of_one_number_on_a_side() -> None:
+    affine_map = linearize(relu_mlp(9, 20, 5), double(3, 9))
+    W, J = affine_map.operator(), affine_map.weight()
+    U, S, V = W.part(outputs=2).svd(1)
+    torch.testing.assert_close(S[0], J[:, 2].norm(dim=1), **FOUND)
+    assert (U.shape, V.shape) == ((1, 3), (1, 3, 9))
+    U, S, V = W.part(features=4).svd(1)
+    torch.testing.assert_close(S[0], J[:, :, 4].norm(dim=1), **FOUND)
+    assert (U.shape, V.shape) == ((1, 3, 5), (1, 3))
+
+
 # differences
 
 
