@@ -18,6 +18,7 @@ from torch import Tensor
 from captum_ilin.casting import NO_AUTOCAST
 from captum_ilin.errors import saying_what_has_no_derivative
 from captum_ilin.modes import gradients_on
+from captum_ilin.norms import Norms, norms
 from captum_ilin.part import part_of
 from captum_ilin.singular import Singular, singular
 from captum_ilin.space import Space
@@ -152,6 +153,78 @@ class Operator:
         True
         """
         return singular(self, k)
+
+    def row_norms(
+        self, *, progress: Callable[[int, int], object] | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
+        """How far each output can move: the l2 norm of its row of W, in each example.
+
+        No change of the input of norm ε moves output o by more than ε times its norm, and one
+        moves it by that much. W is never held: of each row its squares are added up.
+
+        Args:
+            progress (optional): called after each row or column, as ``progress(done, of_all)``.
+
+        Returns:
+            (batch, \\*out), a tuple where W gives one, exact but for rounding. Added up in
+            float64 and rounded once to W's dtype: only in float64 itself do squares overflow,
+            of numbers beyond 1e154; in float16 a norm beyond 65504 is infinite.
+
+        Raises:
+            NotOfferedError: examples that are not told apart, or complex outputs.
+
+        Cost: as many products as an example has outputs, or features if these are fewer, for
+        row and column norms together, which are kept; and 2 log2(batch) to see that examples
+        do not depend on each other.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> W = linearize(layer, torch.ones(1, 3)).operator()
+        >>> torch.allclose(W.row_norms()[0], layer.weight.norm(dim=1))
+        True
+        """
+        return self.codomain.own(self._norms(progress).rows)
+
+    def column_norms(
+        self, *, progress: Callable[[int, int], object] | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
+        """How far each input feature moves the outputs: the l2 norm of its column of W.
+
+        A change ε of feature i alone moves the outputs by ε times its norm. The row norms of
+        ``W.T``.
+
+        Args:
+            progress (optional): as in ``row_norms``.
+
+        Returns:
+            (batch, \\*features), a tuple for a tuple of inputs, exact and rounded as in
+            ``row_norms``.
+
+        Raises:
+            NotOfferedError: examples that are not told apart, or complex outputs.
+
+        Cost: that of ``row_norms``, once for both.
+
+        >>> import torch
+        >>> from captum_ilin import linearize
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> W = linearize(layer, torch.ones(1, 3)).operator()
+        >>> torch.allclose(W.column_norms()[0], layer.weight.norm(dim=0))
+        True
+        """
+        return self.domain.own(self._norms(progress).columns)
+
+    @gradients_on()
+    def _norms(self, progress: Callable[[int, int], object] | None) -> Norms:
+        if not self._found:
+            self._found.append(norms(self, progress))
+        return self._found[0]
+
+    @cached_property
+    def _found(self) -> list[Norms]:
+        """The norms, once they were asked for."""
+        return []
 
 
 def operator_of(outputs: Tensor, leaves: tuple[Tensor, ...], *, is_tuple: bool) -> Operator:

@@ -76,6 +76,11 @@ class Space:
         )
         return parts if self.is_tuple else parts[0]
 
+    def own(self, parts: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        """One vector, of these parts, in a memory of its own."""
+        copies = tuple(part.clone() for part in parts)
+        return copies if self.is_tuple else copies[0]
+
     def _count(self, part: Any, pattern: Tensor) -> torch.Size:
         if not isinstance(part, Tensor):
             raise OperandError(f"{self._expected()}, but got {_kind(part)}. {self._advice()}")
