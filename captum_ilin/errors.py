@@ -41,6 +41,7 @@ __all__ = [
     "RegionError",
     "ReplayError",
     "RuleTypeError",
+    "ScipyPackageError",
     "StoredFileError",
     "StoredFileExistsError",
     "StoredFilePackageError",
@@ -184,6 +185,10 @@ class StoredFileExistsError(IlinError, FileExistsError):
 
 class StoredFilePackageError(IlinError, ImportError):
     """The optional package that reads and writes stored maps is not installed."""
+
+
+class ScipyPackageError(IlinError, ImportError):
+    """SciPy, the optional package that a map was to be handed to, is not installed."""
 
 
 class TokenTableError(IlinError, ValueError):

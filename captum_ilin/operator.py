@@ -20,11 +20,14 @@ from captum_ilin.errors import saying_what_has_no_derivative
 from captum_ilin.modes import gradients_on
 from captum_ilin.norms import Norms, norms
 from captum_ilin.part import part_of
+from captum_ilin.scipyoperator import scipy_operator
 from captum_ilin.singular import Singular, singular
 from captum_ilin.space import Space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from scipy.sparse.linalg import LinearOperator
 
     Vector = tuple[Tensor, ...]
 
@@ -214,6 +217,43 @@ class Operator:
         True
         """
         return self.domain.own(self._norms(progress).columns)
+
+    def to_scipy(self, *, row: int | None = None) -> LinearOperator:
+        """W as a ``scipy.sparse.linalg.LinearOperator``, for SciPy's solvers.
+
+        Vectors are flat arrays: all inputs one after another, each flattened with its batch,
+        and the outputs, flattened. Products are ``@``, ``matvec``, ``rmatvec``, ``matmat`` and
+        ``rmatmat``; vectors are copied to W's device and results back.
+
+        Args:
+            row (optional): one example, of whose features and outputs the block is given.
+                Default: None, the whole batch, with other examples' blocks zero.
+
+        Returns:
+            LinearOperator: (numbers of the outputs, numbers of the inputs), of W's dtype, the
+            wider where inputs differ. Vectors are converted to it; wrong shapes are SciPy's
+            errors.
+
+        Raises:
+            ScipyPackageError: SciPy is not installed.
+            NotOfferedError: W is not in float32 or float64, or a row is asked for where the
+                first dimension is not the batch.
+            TargetRangeError: the batch has no such row.
+
+        Cost: none. A vector costs a product with W, of the whole batch also for one row; a
+        complex one costs two.
+
+        >>> import torch
+        >>> from scipy.sparse.linalg import svds
+        >>> from captum_ilin import linearize
+        >>> layer = torch.nn.Linear(8, 6).double()
+        >>> W = linearize(layer, torch.randn(1, 8, dtype=torch.float64)).operator()
+        >>> (largest,) = svds(W.to_scipy(), k=1, return_singular_vectors=False)
+        >>> S = torch.linalg.svdvals(layer.weight.detach())
+        >>> abs(float(largest) - float(S[0])) < 1e-12
+        True
+        """
+        return scipy_operator(self, row)
 
     @gradients_on()
     def _norms(self, progress: Callable[[int, int], object] | None) -> Norms:
