@@ -1,24 +1,22 @@
 """Rows of W for every output, several at once within a budget of memory.
 
-The first row tells what one takes, a pair what several take together. Rows are computed
-together by mapping the backward pass over them; where an op cannot be mapped, one by one.
+The first row tells what one takes, a pair what several take together. Where the network has a
+narrow waist, W = head · features is summed from the rows of the features instead.
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from captum_ilin.allocation import Allocation
-from captum_ilin.casting import NO_AUTOCAST
-from captum_ilin.derivatives import weights_of
 from captum_ilin.errors import BudgetError
+from captum_ilin.segment import Segment
+from captum_ilin.waist import waist_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor
 
     Row = tuple[Tensor, ...]
 
@@ -47,22 +45,52 @@ def every_row(
     each = outputs.unsqueeze(-1).flatten(1)
     with Allocation() as alone:
         first = row(each[:, 0])
-    _check(budget, alone.peak)
-    limit = max(_ENOUGH, alone.peak) if budget is None else budget
+    one = alone.peak + _bytes((outputs.detach(),))  # with the vector that is passed back
+    _check(budget, one)
     count = each.shape[1]
     result = tuple(weight.new_empty(len(weight), count, *weight.shape[1:]) for weight in first)
-    _write(result, 0, _alone(first))
+    _write(result, 0, tuple(weight[None] for weight in first))
     del first  # not held while the others are computed
-    together = _rows_together(outputs, leaves, count, limit, 2 * alone.peak)
-    start = 1
-    while start < count:
-        stop = min(start + together, count)
-        if together > 1:
-            _write(result, start, _mapped(outputs, leaves, start, stop))
-        else:
-            _write(result, start, _alone(row(each[:, start])))
-        start = stop
+    limit = max(_ENOUGH, one) if budget is None else budget
+    # A head may take an eighth of the result where no budget is stated.
+    for_head = limit // 2 if budget is not None else max(limit, _bytes(result) // 8)
+    if not _compose(result, outputs, leaves, for_head, limit, one):
+        whole = Segment.between(outputs, leaves)
+        for start, rows in whole.chunks(limit, one, start=1):
+            _write(result, start, rows)
+            del rows  # not held while the next are computed
     return result
+
+
+def _compose(
+    result: Row,
+    outputs: Tensor,
+    leaves: tuple[Tensor, ...],
+    for_head: int,
+    limit: int,
+    one: int,
+) -> bool:
+    """Sum W from the rows of a narrow waist, if there is one whose head fits."""
+    waist = waist_of(outputs, leaves) if 2 * one <= limit else None
+    if waist is None:
+        return False
+    count, used = outputs[0].numel(), waist.features.count
+    size = outputs.element_size() * len(outputs) * count * used
+    if size > for_head:
+        return False
+    head = outputs.new_empty(len(outputs), count, used)
+    room = max(limit - size, one)
+    for start, (rows,) in waist.head.chunks(room, one):
+        _write((head,), start, (rows.flatten(2)[:, :, waist.features.columns],))
+        del rows
+    for start, features in waist.features.chunks(room, one):
+        for whole, rows in zip(result, features, strict=True):
+            part = head[:, :, start : start + len(rows)]
+            matrix = whole.flatten(2)  # a view: the result is contiguous
+            matrix.baddbmm_(part, rows.flatten(2).movedim(0, 1), beta=float(start > 0))
+            del rows
+        del features
+    return True
 
 
 def _check(budget: int | None, one: int) -> None:
@@ -73,49 +101,8 @@ def _check(budget: int | None, one: int) -> None:
         )
 
 
-def _rows_together(
-    outputs: Tensor, leaves: tuple[Tensor, ...], count: int, limit: int, expected: int
-) -> int:
-    """How many rows fit, from what two take; 1 where the backward pass cannot be mapped."""
-    if count < 3 or not outputs.requires_grad or expected > limit:
-        return 1
-    try:
-        with warnings.catch_warnings(), Allocation() as pair:
-            warnings.filterwarnings("error", message=".*performance drop.*batching rule")
-            _mapped(outputs, leaves, 1, 3)
-    except (RuntimeError, UserWarning):  # an op without a batching rule
-        return 1
-    return max(1, 2 * limit // max(pair.peak, 1))
-
-
-def _mapped(outputs: Tensor, leaves: tuple[Tensor, ...], start: int, stop: int) -> Row:
-    """Rows ``start`` to ``stop``, in front of the batch.
-
-    By ``torch.func.vmap``: ``is_grads_batched`` takes convolutions one by one.
-    """
-    chosen = outputs.new_zeros(stop - start, len(outputs), outputs[0].numel())
-    chosen.diagonal(start, 0, 2).fill_(1)
-    reached: list[int] = []
-
-    def pulled(combination: Tensor) -> Row:
-        slopes = torch.autograd.grad(
-            outputs, leaves, combination, retain_graph=True, allow_unused=True
-        )
-        reached[:] = [place for place, slope in enumerate(slopes) if slope is not None]
-        return tuple(slope for slope in slopes if slope is not None)
-
-    with NO_AUTOCAST.restored():
-        found = torch.func.vmap(pulled)(chosen.reshape(-1, *outputs.shape))
-    slopes: list[Tensor | None] = [None] * len(leaves)
-    for place, slope in zip(reached, found, strict=True):
-        slopes[place] = slope
-    return weights_of(
-        tuple(slopes), tuple(leaf.expand(stop - start, *leaf.shape) for leaf in leaves)
-    )
-
-
-def _alone(row: Row) -> Row:
-    return tuple(weight[None] for weight in row)
+def _bytes(tensors: Row) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _write(result: Row, start: int, rows: Row) -> None:
