@@ -210,8 +210,9 @@ class AffineMap:
             target (optional): any of Captum's target forms. Default: None, every output.
             budget (optional): the most bytes of tensors held at once, besides the result,
                 where every output is asked for: rows are computed together as far as it
-                allows. What a kernel takes for itself is not counted. Default: 64 MiB, or
-                what one row takes.
+                allows. What a convolution takes for itself on a CPU is estimated, what other
+                kernels take is not counted. Default: 64 MiB, or what one row takes; the head
+                of a narrow waist may take an eighth of the result besides.
 
         Returns:
             (batch, \\*features), a tuple for a tuple of inputs. For None and several
@@ -220,7 +221,9 @@ class AffineMap:
         Raises:
             BudgetError: not even one row fits ``budget``.
 
-        Cost: one backward pass for each output asked for.
+        Cost: one backward pass for each output asked for. Where all paths pass fewer features
+        than there are outputs, as before the last layer of a classifier of 1000 classes, the
+        way below them is gone once for each feature, and W is a matrix product.
 
         >>> import torch
         >>> from captum_ilin import linearize

@@ -1,7 +1,7 @@
 """``Allocation``: how many bytes of tensors a piece of work holds at once.
 
-Counted from the results of the ops that run inside; what a kernel takes for itself while it
-runs, and sparse tensors, are not seen.
+Counted from the results of the ops that run inside. What a convolution takes for itself while
+it runs is estimated; what other kernels take, and sparse tensors, are not seen.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from captum_ilin.arguments import tensors
+from captum_ilin.workspace import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class Allocation(TorchDispatchMode):
         for storage in _storages(result):
             if storage._cdata not in given and storage._cdata not in self._known:
                 self._note(storage)
-        self.peak = max(self.peak, self._held)
+        self.peak = max(self.peak, self._held + workspace(func, args))
         return result
 
     def _note(self, storage: UntypedStorage) -> None:

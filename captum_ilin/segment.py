@@ -67,26 +67,34 @@ class Segment:
     def chunks(self, limit: int, one: int, start: int = 0) -> Iterator[tuple[int, Row]]:
         """The rows from ``start`` on, as many at once as ``limit`` bytes allow, in front.
 
+        What some rows take is at least their part of what more take: two tell how many can be
+        tried, and these how many more.
+
         Args:
             one: the bytes that one row takes; two are only tried where twice that fits.
         """
-        together = self._together(limit, start) if 2 * one <= limit else 0
+        together = 2 if 2 * one <= limit and self.count - start > 1 else 1
+        is_growing = together > 1
         while start < self.count:
-            stop = min(start + max(together, 1), self.count)
-            yield start, self.rows(start, stop) if together else self._row(start)
-            start = stop
+            stop = min(start + together, self.count)
+            if is_growing:
+                rows, fit = self._measured(start, stop, limit)
+                is_growing, together = fit > 1.25 * together, max(1, fit)
+            else:
+                rows = self.rows(start, stop) if together > 1 else self._row(start)
+            yield start, rows
+            start += len(rows[0])
+            del rows  # not held while the next are computed
 
-    def _together(self, limit: int, start: int) -> int:
-        """How many rows fit, from what two take; 0 where the backward pass is not mapped."""
-        if self.count - start < 2:
-            return 0
+    def _measured(self, start: int, stop: int, limit: int) -> tuple[Row, int]:
+        """The rows, and how many of them fit; one where the backward pass is not mapped."""
         try:
-            with warnings.catch_warnings(), Allocation() as pair:
+            with warnings.catch_warnings(), Allocation() as taken:
                 warnings.filterwarnings("error", message=".*performance drop.*batching rule")
-                self.rows(start, start + 2)
+                rows = self.rows(start, stop)
         except (RuntimeError, UserWarning):  # an op without a batching rule
-            return 0
-        return max(1, 2 * limit // max(pair.peak, 1))
+            return self._row(start), 1
+        return rows, (stop - start) * limit // max(taken.peak, 1)
 
     def _row(self, number: int) -> Row:
         """One row, in front of the batch."""

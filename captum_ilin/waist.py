@@ -68,7 +68,7 @@ def waist_of(outputs: Tensor, leaves: tuple[Tensor, ...]) -> Waist | None:
         for cut, columns in zip(cuts, used, strict=True)
     ]
     best = min(range(len(cuts)), key=work.__getitem__)
-    if work[best] > _WORTH_IT * count * whole:
+    if work[best] > _WORTH_IT * count * whole or not len(used[best]):
         return None
     if not _examples_are_apart(outputs, leaves):
         return None

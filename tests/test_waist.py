@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from captum_ilin import DEFAULT_RULES, TANGENT_RULES, frozen, linearize
 from captum_ilin.waist import waist_of
 from tests.test_rows import Counting, one_row, peak
+
+if TYPE_CHECKING:
+    from captum_ilin import AffineMap
 
 ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
 
@@ -140,7 +143,17 @@ def test_the_budget_is_honoured() -> None:
     """Against every allocation PyTorch makes, the head's among them."""
     body = nn.Sequential(nn.Linear(90, 400), nn.GELU(), nn.Linear(400, 20), nn.Tanh())
     network = nn.Sequential(body, nn.Linear(20, 300)).double()
-    affine_map = linearize(network, double(2, 90))
+    _is_honoured(linearize(network, double(2, 90)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_budget_is_honoured_by_convolutions(dtype: torch.dtype) -> None:
+    """What their kernels take for themselves is more than their results here."""
+    network, x = classifier(20, 300).eval(), double(2, 3, 24, 24)
+    _is_honoured(linearize(network.to(dtype), x.to(dtype)))
+
+
+def _is_honoured(affine_map: AffineMap) -> None:
     result = affine_map.weight().untyped_storage().nbytes()
     for times in (1, 2, 4, 12):
         budget = times * one_row(affine_map)
@@ -181,3 +194,10 @@ def test_no_waist_that_saves_nothing(network: nn.Module) -> None:
 def test_none_in_half_precision_or_of_constants() -> None:
     affine_map = linearize(classifier().eval().bfloat16(), torch.randn(1, 3, 12, 12).bfloat16())
     assert waist_of(affine_map.graph_outputs, affine_map.leaves) is None
+
+
+def test_a_head_of_zeros() -> None:
+    network = classifier().eval()
+    nn.init.zeros_(network[-1].weight)
+    W = linearize(network, double(2, 3, 12, 12)).weight()
+    torch.testing.assert_close(W, torch.zeros_like(W), rtol=0, atol=0)
