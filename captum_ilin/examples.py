@@ -27,6 +27,7 @@ __all__ = [
     "matrix",
     "not_apart",
     "size",
+    "splits",
     "vectors",
 ]
 
@@ -58,14 +59,14 @@ def check_apart(W: Operator, what: str) -> None:
     Cost: 2 log2(batch) products W v, rounded up.
     """
     generator = torch.Generator().manual_seed(0)
-    for silent in _splits(len(W.domain.patterns[0])):
+    for silent in splits(len(W.domain.patterns[0])):
         v = tuple(_random(pattern, silent, generator) for pattern in W.domain.patterns)
         leaked = (part[silent.to(part.device)].abs() > 0 for part in W._apply(v))
         if any(bool(part.any()) for part in leaked):
             raise not_apart(what)
 
 
-def _splits(batch: int) -> Iterator[Tensor]:
+def splits(batch: int) -> Iterator[Tensor]:
     """(batch,) of bool: of any two examples some hold the first alone, some the other."""
     numbers = torch.arange(batch)
     for digit in range((batch - 1).bit_length()):

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from captum_ilin.casting import NO_AUTOCAST
+from captum_ilin.examples import splits
 from captum_ilin.segment import Segment
 
 if TYPE_CHECKING:
@@ -171,20 +172,14 @@ def _used_columns(outputs: Tensor, edges: list[GradientEdge]) -> list[Tensor]:
 
 
 def _examples_are_apart(outputs: Tensor, leaves: tuple[Tensor, ...]) -> bool:
-    """Whether no example's outputs depend on another example.
-
-    Any two examples differ in a binary digit of their numbers. For each digit, the rows of
-    the examples that have it are 0 at those that do not, and the other way round.
-    """
-    numbers = torch.arange(len(outputs), device=outputs.device)
+    """Whether no example's outputs depend on another example."""
     vector = _random_vector(outputs).flatten(1)
-    for digit in range((len(outputs) - 1).bit_length()):
-        has_it = (numbers >> digit & 1).bool()
-        for chosen in (has_it, ~has_it):
-            masked = (vector * chosen[:, None]).reshape(outputs.shape)
-            for row in _pulled(outputs, leaves, masked):
-                if row is not None and row[~chosen].any():
-                    return False
+    for silent in splits(len(outputs)):
+        silent = silent.to(outputs.device)
+        masked = vector.masked_fill(silent[:, None], 0).reshape(outputs.shape)
+        rows = _pulled(outputs, leaves, masked)
+        if any(row is not None and bool(row[silent].any()) for row in rows):
+            return False
     return True
 
 
