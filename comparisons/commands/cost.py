@@ -1,4 +1,7 @@
-"""``cost``: paired timings and peak memory; growth with ``--scaling``; MPRT with ``--mprt``."""
+"""``cost``: paired timings and peak memory.
+
+Growth with ``--scaling``, the affine map with ``--map``, MPRT with ``--mprt``.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,18 @@ def add(commands: Commands) -> None:
         help="growth with tokens, depth and batch instead, of ILIN and Saliency",
     )
     other.add_argument(
+        "--map",
+        action="store_true",
+        help="the affine map instead: products, all rows, regions and budgets",
+    )
+    other.add_argument(
         "--mprt",
         action="store_true",
         help="the parameter randomisation test instead, against Quantus",
     )
-    cost.add_argument("--threads", type=int, help="PyTorch's threads (default: its own)")
+    cost.add_argument(
+        "--threads", type=int, help="PyTorch's threads (default: its own; 1 with --map)"
+    )
     cost.add_argument("--out", type=Path, help="folder (default: results/cost-<time>)")
     cost.set_defaults(command=_cost)
 
@@ -41,6 +51,8 @@ def add(commands: Commands) -> None:
 def _cost(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if options.scaling:
         return _scaling(options, parser)
+    if options.map:
+        return _map(options, parser)
     if options.mprt:
         return _mprt()
     from rich.console import Console
@@ -69,6 +81,21 @@ def _scaling(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
         known(options.models, NETWORKS, "model", parser),
         repeats=options.repeats,
         threads=options.threads,
+        console=Console(),
+    )
+    return 0
+
+
+def _map(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from rich.console import Console
+
+    from comparisons.timing.mapping import NETWORKS, mapping
+
+    mapping(
+        options.out or new_folder("map"),
+        known(options.models, NETWORKS, "model", parser),
+        repeats=options.repeats,
+        threads=options.threads or 1,
         console=Console(),
     )
     return 0

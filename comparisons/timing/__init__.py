@@ -1,1 +1,1 @@
-"""What methods cost: paired timings and peak memory, their growth, and MPRT beside Quantus."""
+"""What methods and maps cost: paired timings, peak memory, growth, MPRT beside Quantus."""

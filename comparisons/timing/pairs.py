@@ -1,7 +1,7 @@
 """Methods timed in turn: what the machine does meanwhile cancels in the ratio of a pair.
 
-In every repeat the methods run in a new random order, and each time is divided by Saliency's
-of the same repeat.
+In every repeat the methods run in a new random order, and each time is divided by that of the
+reference, which is Saliency unless told, in the same repeat.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 __all__ = ["REFERENCE", "call_of", "interleaved", "is_slow", "quartiles", "ratios", "seconds"]
 
 REFERENCE = "Saliency"
-SLOW = 5.0  # times Saliency: methods beyond it run in the first repeats only
+SLOW = 5.0  # times the reference: methods beyond it run in the first repeats only
 SLOW_REPEATS = 2
 
 
 def interleaved(
-    calls: dict[str, Callable[[], Any]], repeats: int, advance: Callable[[], None]
+    calls: dict[str, Callable[[], Any]],
+    repeats: int,
+    advance: Callable[[], None],
+    *,
+    reference: str = REFERENCE,
 ) -> dict[str, list[float | None]]:
     """Seconds of every method in every repeat; None where a slow one was left out."""
     times: dict[str, list[float | None]] = {method: [] for method in calls}
@@ -39,7 +43,7 @@ def interleaved(
     for repeat in range(repeats):
         shuffle.shuffle(order)
         for method in order:
-            skip = repeat >= SLOW_REPEATS and is_slow(times[method], times[REFERENCE])
+            skip = repeat >= SLOW_REPEATS and is_slow(times[method], times[reference])
             times[method].append(None if skip else seconds(calls[method]))
             advance()
     return times

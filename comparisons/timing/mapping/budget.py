@@ -1,0 +1,118 @@
+"""What ``weight(budget=B)`` holds besides its result, as a share of B."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from captum_ilin import linearize
+from captum_ilin.allocation import Allocation
+from captum_ilin.metrics import peak_bytes
+from comparisons.timing.mapping.networks import network
+from comparisons.timing.mapping.part import Part, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from captum_ilin import AffineMap
+    from comparisons.timing.mapping.part import Step
+
+__all__ = ["BUDGETS", "BudgetRecord", "budgets"]
+
+MULTIPLES = (2, 4, 8)
+OUTPUTS = 32  # enough for some full chunks at the largest budget
+
+
+@dataclass(frozen=True)
+class BudgetRecord:
+    """One budget on one network.
+
+    Attributes:
+        outputs: rows asked for.
+        one_row: bytes of tensors held while one row is computed.
+        multiple: the budget in these.
+        tensors: most bytes of tensors held besides the result.
+        allocated: most bytes PyTorch's allocator held besides it, kernels' own included.
+    """
+
+    model: str
+    outputs: int
+    one_row: int
+    multiple: int
+    tensors: int
+    allocated: int
+    part: str = "budget"
+
+    @property
+    def budget(self) -> int:
+        """In bytes."""
+        return self.multiple * self.one_row
+
+
+def budgets(
+    name: str, model: nn.Module, x: Tensor, outputs: int, step: Step
+) -> Iterator[BudgetRecord]:
+    """Each budget on the first outputs of a network."""
+    affine_map = linearize(lambda point: model(point)[:, :outputs], x)
+    with Allocation() as alone:
+        row = affine_map.weight(target=0)
+    assert not isinstance(row, tuple)
+    result = row.nbytes * outputs
+    for multiple in MULTIPLES:
+        step(f"{name}: a budget of {multiple} rows")
+        tensors, allocated = _peaks(affine_map, multiple * alone.peak)
+        yield BudgetRecord(
+            name, outputs, alone.peak, multiple, tensors - result, allocated - result
+        )
+
+
+def _peaks(affine_map: AffineMap, budget: int) -> tuple[int, int]:
+    """Of tensors, and of the allocator, the result included."""
+    with Allocation() as counting:
+        affine_map.weight(budget=budget)
+    return counting.peak, peak_bytes(lambda: affine_map.weight(budget=budget))
+
+
+def _measured(name: str, repeats: int, step: Step) -> Iterator[BudgetRecord]:
+    yield from budgets(name, *network(name), OUTPUTS, step)
+
+
+def _sections(rows: list[dict[str, Any]]) -> list[Section]:
+    text = (
+        "weight(budget=B) for every one of the network's first outputs, with B some times "
+        "what one row takes while it is computed."
+    )
+    columns = {
+        "network": "evaluation mode, one image",
+        "B / one row": "the budget",
+        "outputs": "rows asked for",
+        "one row, MB": "most bytes of tensors held while one row is computed",
+        "B, MB": "the budget",
+        "tensors / B": "most bytes of tensors held at once besides the result / B",
+        "allocated / B": "the same with what kernels take from PyTorch's allocator meanwhile",
+    }
+    lines = [_line(row, row["multiple"] * row["one_row"]) for row in rows]
+    return [Section("Budgets", text, columns, lines, left=1)]
+
+
+def _line(row: dict[str, Any], budget: int) -> list[str]:
+    return [
+        row["model"],
+        str(row["multiple"]),
+        str(row["outputs"]),
+        f"{row['one_row'] / 1e6:.2f}",
+        f"{budget / 1e6:.1f}",
+        f"{row['tensors'] / budget:.2f}",
+        f"{row['allocated'] / budget:.2f}",
+    ]
+
+
+BUDGETS = Part(
+    "budget",
+    models=None,
+    steps=lambda repeats: len(MULTIPLES),
+    measured=_measured,
+    sections=_sections,
+)

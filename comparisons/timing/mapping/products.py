@@ -1,0 +1,70 @@
+"""Products with W, beside one forward and backward pass of the network as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from captum_ilin import linearize
+from comparisons.timing.mapping import timed
+from comparisons.timing.mapping.networks import network
+from comparisons.timing.mapping.part import Part, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor, nn
+
+    from comparisons.timing.mapping.part import Step
+
+__all__ = ["PRODUCTS", "calls"]
+
+OUTPUT = 3
+PLAIN = "forward + backward"
+
+
+def calls(model: nn.Module, x: Tensor) -> dict[str, Callable[[], Any]]:
+    """What is timed; the map and the operator are made before."""
+    affine_map = linearize(model, x)
+    W = affine_map.operator()
+    u, v = torch.randn_like(affine_map.outputs), torch.randn_like(x)
+    return {
+        PLAIN: lambda: _gradient(model, x),
+        "linearize": lambda: linearize(model, x),
+        "u @ W": lambda: u @ W,
+        "W @ v, the first": lambda: affine_map.operator() @ v,
+        "W @ v": lambda: W @ v,
+    }
+
+
+def _gradient(model: nn.Module, x: Tensor) -> Tensor:
+    """Saliency's: of one output, with respect to the input."""
+    leaf = x.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(model(leaf)[:, OUTPUT].sum(), leaf)
+    return slope
+
+
+def _measured(name: str, repeats: int, step: Step) -> Iterator[timed.TimedRecord]:
+    yield from timed.timed("products", name, calls(*network(name)), repeats, step)
+
+
+def _sections(rows: list[dict[str, Any]]) -> list[Section]:
+    text = (
+        f"{PLAIN}: of the network as it is, the gradient of one output with respect to the "
+        "input, which is Saliency's. linearize: the forward pass that makes the map; what "
+        "follows it is without it. u @ W: a combination of all outputs. W @ v: what a change "
+        "of the input does to all outputs; the first records a backward pass, the others "
+        "pass through the record."
+    )
+    lines = [timed.line(row) for row in rows]
+    return [Section("Products", text, timed.columns(PLAIN), lines)]
+
+
+PRODUCTS = Part(
+    "products",
+    models=None,
+    steps=lambda repeats: timed.steps(5, repeats),
+    measured=_measured,
+    sections=_sections,
+)
