@@ -82,7 +82,7 @@ def compared(name: str, model: nn.Module, x: Tensor, few: int, step: Step) -> Ro
     step(f"{name}: {outputs} rows by jacrev, chunk size {_label(chunk)}")
     J, reference_seconds, reference_peak = _once(partial(jacobian, model, x, chunk))
     step(f"{name}: {outputs} rows by the map")
-    W, own_seconds, peak = _once(lambda: linearize(model, x).weight())
+    W, own_seconds, peak = _once(partial(_every_row, model, x))
     step(f"{name}: the arithmetic limit")
     affine_map = linearize(model, x)
     return RowsRecord(
@@ -110,6 +110,13 @@ def jacobian(model: Callable[[Tensor], Tensor], x: Tensor, chunk: int | None) ->
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*performance drop.*batching rule")
         return torch.func.jacrev(lambda point: model(point)[0], chunk_size=chunk)(x)
+
+
+def _every_row(model: nn.Module, x: Tensor) -> Tensor:
+    """(1, outputs, \\*features), the forward pass included."""
+    weight = linearize(model, x).weight()
+    assert isinstance(weight, torch.Tensor)
+    return weight
 
 
 def largest_difference(W: Tensor, J: Tensor) -> float:
