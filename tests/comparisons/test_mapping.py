@@ -66,6 +66,8 @@ def test_every_part_of_small_networks(tmp_path: Path) -> None:
         if record["part"] in ("products", "regions"):
             assert 1 <= len(record["ratios"]) == len(record["seconds"]) <= 2
             assert record["peak_bytes"] > 0
+        if record.get("call") in ("forward + backward", "torch.func.jvp"):
+            assert set(record["ratios"]) == {1.0}  # the others are divided by these
     assert json.loads((tmp_path / "provenance.json").read_text())["models"] == list(TINY)
 
 

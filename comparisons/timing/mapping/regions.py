@@ -41,8 +41,8 @@ def _along(model: nn.Module, x: Tensor, direction: Tensor) -> tuple[Tensor, Tens
     """The outputs, and their derivative along the direction."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's own decompositions
-        outputs, slope = torch.func.jvp(model, (x,), (direction,))
-    return outputs, slope
+        found = torch.func.jvp(model, (x,), (direction,))
+    return found[0], found[1]
 
 
 def _measured(name: str, repeats: int, step: Step) -> Iterator[timed.TimedRecord]:

@@ -23,7 +23,7 @@ def _all_rows(rows: list[dict[str, Any]]) -> Section:
     )
     columns = {
         "network": "evaluation mode, one image",
-        "by": "the map, or jacrev and its chunk size",
+        "by": "the map, or jacrev with its chunk size",
         "outputs": "rows of the result",
         "s": "wall time of all rows, forward pass included",
         "ratio": "this time / jacrev's",
@@ -66,7 +66,7 @@ def _limits(rows: list[dict[str, Any]]) -> Section:
     )
     columns = {
         "network": "evaluation mode, one image",
-        "by": "the map, or jacrev and its chunk size",
+        "by": "the map, or jacrev with its chunk size",
         "GFLOP a row": "of one backward pass with respect to the input alone; the map's own, "
         "whose attention patterns and gates take no gradient, or the network's",
         "GFLOP/s": "the fastest of some float32 products of 2048 × 2048 matrices",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.progress import Progress
 
+from comparisons.plural import counted
 from comparisons.records.jsonlines import JsonLines
 from comparisons.records.provenance import provenance
 from comparisons.threads import threads_set
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTS", "mapping"]
 
+WEIGHTS = "random; efficientnet_lite0's own"
 PARTS = (PRODUCTS, ROWS, REGIONS, BUDGETS)
 
 
@@ -38,7 +40,7 @@ def mapping(
     records = JsonLines(folder)
     with threads_set(threads):
         facts = {"repeats": repeats, "batch": 1, "models": models}
-        records.start(provenance(dtype="float32", weights="random", seed=0, **facts))
+        records.start(provenance(dtype="float32", weights=WEIGHTS, seed=0, **facts))
         with Progress(console=console, transient=True) as progress:
             total = sum((1 + part.steps(repeats)) * len(part.among(models)) for part in PARTS)
             task = progress.add_task("", total=total)
@@ -52,7 +54,8 @@ def mapping(
                 for section in part.sections(rows) if rows else []:
                     console.print(section.table)
                 (folder / "map.md").write_text(_page(list(records), repeats))
-    console.print(f"{repeats} paired repeats, batch 1, {threads} threads")
+    told = f"{counted(repeats, 'paired repeat')}, batch 1, {counted(threads, 'thread')}"
+    console.print(told)
     console.print(f"  {folder / 'map.md'}", highlight=False)
 
 
@@ -69,8 +72,9 @@ def _page(rows: list[dict[str, Any]], repeats: int) -> str:
     """The sections of the parts that have been measured."""
     head = (
         "# The affine map's cost\n\n"
-        f"Batch 1, float32, {torch.get_num_threads()} threads, {repeats} paired repeats: in "
-        "each the calls run in a new order, and only ratios of the same repeat are told.\n"
+        f"Batch 1, float32, {counted(torch.get_num_threads(), 'thread')}, "
+        f"{counted(repeats, 'paired repeat')}. Calls run in a new order in every repeat, and "
+        "ratios are those of one repeat.\n"
     )
     found = {part.name: [row for row in rows if row["part"] == part.name] for part in PARTS}
     sections = [
