@@ -245,7 +245,7 @@ def test_budgets_are_told_in_rows_and_are_honoured() -> None:
     assert [record.multiple for record in found] == list(MULTIPLES)
     for record in found:
         assert record.budget == record.multiple * record.one_row > 0
-        assert 0 < record.tensors <= 1.2 * record.budget
+        assert 0 < record.counted <= 1.2 * record.budget
 
 
 def test_networks_have_a_thousand_outputs_and_the_heads_that_the_limit_needs() -> None:

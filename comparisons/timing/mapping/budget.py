@@ -31,9 +31,9 @@ class BudgetRecord:
 
     Attributes:
         outputs: rows asked for.
-        one_row: bytes of tensors held while one row is computed.
+        one_row: bytes held while one row is computed, as the budget counts them.
         multiple: the budget in these.
-        tensors: most bytes of tensors held besides the result.
+        counted: most bytes held besides the result, as the budget counts them.
         allocated: most bytes PyTorch's allocator held besides it, kernels' own included.
     """
 
@@ -41,7 +41,7 @@ class BudgetRecord:
     outputs: int
     one_row: int
     multiple: int
-    tensors: int
+    counted: int
     allocated: int
     part: str = "budget"
 
@@ -62,14 +62,14 @@ def budgets(
     result = row.nbytes * outputs
     for multiple in MULTIPLES:
         step(f"{name}: a budget of {multiple} rows")
-        tensors, allocated = _peaks(affine_map, multiple * alone.peak)
+        counted, allocated = _peaks(affine_map, multiple * alone.peak)
         yield BudgetRecord(
-            name, outputs, alone.peak, multiple, tensors - result, allocated - result
+            name, outputs, alone.peak, multiple, counted - result, allocated - result
         )
 
 
 def _peaks(affine_map: AffineMap, budget: int) -> tuple[int, int]:
-    """Of tensors, and of the allocator, the result included."""
+    """As the budget counts, and of the allocator, the result included."""
     with Allocation() as counting:
         affine_map.weight(budget=budget)
     return counting.peak, peak_bytes(lambda: affine_map.weight(budget=budget))
@@ -82,16 +82,17 @@ def _measured(name: str, repeats: int, step: Step) -> Iterator[BudgetRecord]:
 def _sections(rows: list[dict[str, Any]]) -> list[Section]:
     text = (
         "weight(budget=B) for every one of the network's first outputs, with B some times "
-        "what one row takes while it is computed."
+        "what one row takes while it is computed. The budget counts bytes of tensors, and "
+        "estimates what convolutions take for themselves."
     )
     columns = {
         "network": "evaluation mode, one image",
         "B / one row": "the budget",
         "outputs": "rows asked for",
-        "one row, MB": "most bytes of tensors held while one row is computed",
+        "one row, MB": "most bytes held while one row is computed, as the budget counts them",
         "B, MB": "the budget",
-        "tensors / B": "most bytes of tensors held at once besides the result / B",
-        "allocated / B": "the same with what kernels take from PyTorch's allocator meanwhile",
+        "counted / B": "most bytes held besides the result, as the budget counts them / B",
+        "allocated / B": "most bytes that PyTorch's allocator held besides the result / B",
     }
     lines = [_line(row, row["multiple"] * row["one_row"]) for row in rows]
     return [Section("Budgets", text, columns, lines, left=1)]
@@ -104,7 +105,7 @@ def _line(row: dict[str, Any], budget: int) -> list[str]:
         str(row["outputs"]),
         f"{row['one_row'] / 1e6:.2f}",
         f"{budget / 1e6:.1f}",
-        f"{row['tensors'] / budget:.2f}",
+        f"{row['counted'] / budget:.2f}",
         f"{row['allocated'] / budget:.2f}",
     ]
 
