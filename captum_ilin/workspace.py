@@ -1,8 +1,8 @@
 """``workspace``: the memory that a convolution takes for itself while it runs on a CPU.
 
 The kernels copy weights, the larger of what comes in and goes out, and what has to be filled
-up, into a layout of their own with channels in blocks of sixteen (oneDNN's nChw16c). No op
-announces these copies.
+up, into a layout of their own with channels in blocks of sixteen (oneDNN's nChw16c). A backward
+pass also copies the input that it is given for its shape. No op announces these copies.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["workspace"]
 
 _BLOCK = 16
-_CONVOLUTIONS = (
-    torch.ops.aten.convolution.default,
-    torch.ops.aten.convolution_backward.default,
-)
+_BACKWARD = torch.ops.aten.convolution_backward.default
+_CONVOLUTIONS = (torch.ops.aten.convolution.default, _BACKWARD)
 
 
 def workspace(op: Callable[..., Any], args: tuple[Any, ...]) -> int:
@@ -34,12 +32,17 @@ def workspace(op: Callable[..., Any], args: tuple[Any, ...]) -> int:
     *values, weight = [each for each in tensors(args[:3]) if each.dim() > 2]
     if weight.device.type != "cpu" or weight[0, 0].numel() == 1:
         return 0
+    copied = _bytes(values[-1]) if op is _BACKWARD else 0  # given for its shape alone
     filled_up = sum(_blocked(value) for value in values if value.shape[1] % _BLOCK)
-    return _blocked(weight) + max(map(_blocked, values), default=0) + filled_up
+    return _blocked(weight) + max(map(_blocked, values), default=0) + filled_up + copied
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.element_size() * tensor.numel()
 
 
 def _blocked(tensor: Tensor) -> int:
     """Its bytes with the channels, the second dimension, in whole blocks."""
     channels = tensor.shape[1]
     padded = -(-channels // _BLOCK) * _BLOCK
-    return tensor.element_size() * tensor.numel() // max(channels, 1) * padded
+    return _bytes(tensor) // max(channels, 1) * padded
