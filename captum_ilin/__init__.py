@@ -22,7 +22,10 @@ from captum_ilin.attribution_neuron import NeuronILIN, NeuronInstanceWiseLineari
 from captum_ilin.biasledger import BiasLedger
 from captum_ilin.biasmap import BiasMap
 from captum_ilin.certificate import Certificate
+from captum_ilin.counterpart import counterpart
 from captum_ilin.errors import (
+    BaselineError,
+    BaselinePathError,
     BudgetError,
     DuplicateRuleError,
     EmptyBatchError,
@@ -78,7 +81,7 @@ from captum_ilin.operator import Operator
 from captum_ilin.precision import in_double
 from captum_ilin.region import Region
 from captum_ilin.rule import Kind, Rule
-from captum_ilin.rules import DEFAULT_RULES, TANGENT_RULES
+from captum_ilin.rules import DEFAULT_RULES, REFERENCE_RULES, TANGENT_RULES
 from captum_ilin.rules.primitives import product, secant
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.singular import Singular
@@ -90,8 +93,11 @@ from captum_ilin.waterfall import Waterfall
 __all__ = [
     "DEFAULT_RULES",
     "ILIN",
+    "REFERENCE_RULES",
     "TANGENT_RULES",
     "AffineMap",
+    "BaselineError",
+    "BaselinePathError",
     "BiasLedger",
     "BiasMap",
     "BudgetError",
@@ -162,6 +168,7 @@ __all__ = [
     "channels_last",
     "check_affine_map",
     "check_rule",
+    "counterpart",
     "frozen",
     "gate_rank",
     "hold",

@@ -60,6 +60,7 @@ class AffineMap:
     Attributes:
         forward_func: the function it is the map of.
         inputs: the operating point, as it was given.
+        baselines: the second operating point, a tensor for each input; None without one.
 
     Cost: keeps the graph of one forward pass in memory. Each weight is one backward pass.
 
@@ -76,6 +77,7 @@ class AffineMap:
     leaves: tuple[Tensor, ...]
     graph_outputs: Tensor
     freezing: Freezing
+    baselines: tuple[Tensor, ...] | None = None
 
     def __repr__(self) -> str:
         shapes = ", ".join(str(tuple(leaf.shape)) for leaf in self.leaves)

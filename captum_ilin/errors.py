@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 __all__ = [
+    "BaselineError",
+    "BaselinePathError",
     "BudgetError",
     "DuplicateRuleError",
     "EmptyBatchError",
@@ -133,6 +135,14 @@ class NeuronRangeError(NeuronSelectorError, IndexError):
 
 class PointError(IlinError, ValueError):
     """Another point, or a direction, that does not have the shape of the inputs."""
+
+
+class BaselineError(IlinError, ValueError):
+    """Baselines that do not go with the inputs."""
+
+
+class BaselinePathError(IlinError, RuntimeError):
+    """The forward function calls other ops at the baseline than at the inputs."""
 
 
 class RegionError(IlinError, ValueError):

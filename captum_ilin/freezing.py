@@ -79,6 +79,10 @@ class Freezing(TorchFunctionMode):
         self._hidden = HiddenWrites()
         self._locator = Locator()
 
+    def again(self, ledger: Ledger | None = None) -> Freezing:
+        """Another run of the same kind."""
+        return Freezing(self.rules, ledger=ledger)
+
     @contextmanager
     def run(self) -> Iterator[Freezing]:
         """Freeze what is called inside, with gradients on."""

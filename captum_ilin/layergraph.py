@@ -81,7 +81,7 @@ def recorded(affine_map: AffineMap, cuts: Sequence[Cut]) -> LayerGraph:
 
     Cost: one forward pass, and the memory of its graph.
     """
-    freezing = Freezing(affine_map.freezing.rules, ledger=Ledger())
+    freezing = affine_map.freezing.again(Ledger())
     entered = [freezing.enter(leaf) for leaf in affine_map.leaves]
     with affine_map.freezing.autocast.restored(), freezing.run():
         outputs, calls = _run(affine_map, cuts, entered, freezing)

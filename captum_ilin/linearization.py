@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,9 @@ from torch import Tensor
 
 from captum_ilin.affine import AffineMap
 from captum_ilin.arguments import mapped, tensors
+from captum_ilin.baselinerun import BaselineRun
+from captum_ilin.baselines import baselines_for
+from captum_ilin.betweenrun import BetweenRun
 from captum_ilin.checks import (
     check_batch,
     check_finite,
@@ -22,15 +26,24 @@ from captum_ilin.diagnosis import WatchingFinite
 from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
 from captum_ilin.modes import gradients_on
-from captum_ilin.rules import DEFAULT_RULES
+from captum_ilin.rules import DEFAULT_RULES, REFERENCE_RULES
 from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from captum_ilin.baselinerun import Call
     from captum_ilin.ruletable import RuleTable
 
-__all__ = ["constants_of", "frozen", "leaves_of", "linearize", "map_at"]
+__all__ = [
+    "Comparison",
+    "between",
+    "constants_of",
+    "frozen",
+    "leaves_of",
+    "linearize",
+    "map_at",
+]
 
 
 def linearize(
@@ -38,10 +51,14 @@ def linearize(
     inputs: Tensor | tuple[Tensor, ...],
     *,
     additional_forward_args: Any = None,
-    rules: RuleTable = DEFAULT_RULES,
+    baselines: Any = None,
+    rules: RuleTable | None = None,
     strict: bool = False,
 ) -> AffineMap:
     """The affine map F(x) = W x + b that ``forward_func`` is, frozen at ``inputs``.
+
+    With ``baselines`` x' it passes through the network's values at both points, so that
+    F(x) − F(x') = <W, x − x'>.
 
     Args:
         forward_func: any PyTorch callable that returns one tensor, (batch, \\*out) or
@@ -50,7 +67,11 @@ def linearize(
             tuple of them.
         additional_forward_args (optional): further positional arguments, held constant; bind
             those with names by ``functools.partial``.
-        rules (RuleTable, optional): how each op is frozen. Default: ``DEFAULT_RULES``.
+        baselines (optional): x', in Captum's forms: a number, a tensor shaped like ``inputs``
+            or like one example of them, or a tuple of these for a tuple of inputs. Default:
+            None, no second point.
+        rules (RuleTable, optional): how each op is frozen. Default: ``DEFAULT_RULES``, and
+            with baselines ``REFERENCE_RULES``.
         strict (bool, optional): raise at an op without a rule. Default: False, which takes
             its tangent and warns.
 
@@ -60,9 +81,10 @@ def linearize(
     Raises:
         IlinError: see ``captum_ilin.errors``; each message says what to do.
 
-    Cost: one forward pass, and the memory of its graph while the map is kept.
+    Cost: one forward pass, and the memory of its graph while the map is kept; with baselines
+    another forward pass, and the memory of its values.
 
-    Source: Li et al. 2023, arXiv 2310.16295.
+    Source: Li et al. 2023, arXiv 2310.16295; between two points, see ``REFERENCE_RULES``.
 
     >>> import torch
     >>> nn = torch.nn
@@ -76,12 +98,21 @@ def linearize(
     check_forward_func(forward_func)
     points = inputs if isinstance(inputs, tuple) else (inputs,)
     check_inputs(points, forward_func)
-    affine_map = map_at(
-        forward_func,
-        inputs,
-        constants=constants_of(additional_forward_args),
-        freezing=Freezing(rules, strict=strict, ledger=Ledger()),
-    )
+    constants = constants_of(additional_forward_args)
+    if baselines is None:
+        freezing = Freezing(rules or DEFAULT_RULES, strict=strict, ledger=Ledger())
+        affine_map = map_at(forward_func, inputs, constants=constants, freezing=freezing)
+    else:
+        comparison = Comparison.at(
+            baselines_for(baselines, points), forward_func, constants, rules, strict=strict
+        )
+        affine_map = map_at(
+            forward_func,
+            inputs,
+            constants=constants,
+            freezing=comparison.run(Ledger()),
+            baselines=comparison.baselines,
+        )
     check_batch(affine_map.graph_outputs, affine_map.leaves)
     return affine_map
 
@@ -92,6 +123,7 @@ def map_at(
     *,
     constants: tuple[Any, ...],
     freezing: Freezing,
+    baselines: tuple[Tensor, ...] | None = None,
 ) -> AffineMap:
     """The affine map at ``inputs``, which have been checked; their rows may be anything."""
     leaves = leaves_of(inputs if isinstance(inputs, tuple) else (inputs,))
@@ -103,6 +135,7 @@ def map_at(
         leaves=leaves,
         graph_outputs=outputs,
         freezing=freezing,
+        baselines=baselines,
     )
 
 
@@ -140,6 +173,55 @@ def frozen(
         return _run(forward_func, args, kwargs, Freezing(rules, strict=strict), active)
 
     return _like(forward_func, frozen_forward)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A forward function at its baselines, to be compared with it elsewhere.
+
+    Attributes:
+        baselines: x', one for each input.
+        outputs: F(x'), as the run at the baselines gave it.
+    """
+
+    baselines: tuple[Tensor, ...]
+    outputs: Tensor
+    _calls: list[Call]
+    _rules: RuleTable
+    _strict: bool
+
+    @classmethod
+    def at(
+        cls,
+        baselines: tuple[Tensor, ...],
+        forward_func: Callable[..., Any],
+        constants: tuple[Any, ...],
+        rules: RuleTable | None,
+        *,
+        strict: bool,
+    ) -> Comparison:
+        """Run at the baselines, and record."""
+        rules = REFERENCE_RULES if rules is None else rules
+        run = BaselineRun(rules)
+        leaves = leaves_of(baselines)
+        outputs = _forward(forward_func, (*leaves, *constants), {}, run, leaves)
+        check_output(outputs)
+        check_finite(outputs.detach(), "The output of forward_func at the baseline", None)
+        return cls(baselines, outputs.detach(), run.calls, rules, strict)
+
+    def run(self, ledger: Ledger | None = None) -> BetweenRun:
+        """A run at the inputs, between them and the baselines."""
+        return BetweenRun(self._rules, self._calls, strict=self._strict, ledger=ledger)
+
+
+def between(forward_func: Callable[..., Any], comparison: Comparison) -> Callable[..., Tensor]:
+    """``forward_func`` with the same values, frozen between the baselines and its arguments."""
+
+    def forward(*args: Any) -> Tensor:
+        active = [tensor for tensor in tensors(args) if tensor.requires_grad]
+        return _run(forward_func, args, {}, comparison.run(), active)
+
+    return _like(forward_func, forward)
 
 
 def _like(forward_func: Callable[..., Any], function: Callable[..., Tensor]) -> Any:

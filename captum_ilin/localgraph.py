@@ -191,10 +191,18 @@ def _is_cut_off(pull: Tensor | None) -> bool:
 
 
 def attached(
-    graph: LocalGraph, variables: Sequence[Tensor], share: float = 1.0
+    graph: LocalGraph,
+    variables: Sequence[Tensor],
+    share: float = 1.0,
+    values: Sequence[Tensor] | None = None,
 ) -> tuple[Tensor, ...]:
-    """The graph's outputs as functions of ``variables``: its values, its slope times share."""
-    return _Attach.apply(graph, share, *variables)
+    """The graph's outputs as functions of ``variables``: its values, its slope times share.
+
+    Args:
+        values: other values for the outputs, where the graph lies at another point.
+    """
+    found = graph.outputs if values is None else values
+    return _Attach.apply(graph, share, [value.detach() for value in found], *variables)
 
 
 class _Attach(torch.autograd.Function):
@@ -202,20 +210,20 @@ class _Attach(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, graph: LocalGraph, share: float, *variables: Tensor
+        ctx: Any, graph: LocalGraph, share: float, values: list[Tensor], *variables: Tensor
     ) -> tuple[Tensor, ...]:
         ctx.graph, ctx.share = graph, share
         ctx.set_materialize_grads(False)
-        values = tuple(output.detach() for output in graph.outputs)
         fixed = [v for v, o in zip(values, graph.outputs, strict=True) if not o.requires_grad]
         ctx.mark_non_differentiable(*fixed)
-        return values
+        return tuple(values)
 
     @staticmethod
     def backward(ctx: Any, *vectors: Tensor | None) -> tuple[Any, ...]:
         if torch.is_grad_enabled():
-            return None, None, *_Pull.apply(ctx.graph, ctx.share, *vectors)
-        return None, None, *_pulled(ctx.graph, ctx.share, vectors)  # in ops that vmap takes
+            return None, None, None, *_Pull.apply(ctx.graph, ctx.share, *vectors)
+        # in ops that vmap takes
+        return None, None, None, *_pulled(ctx.graph, ctx.share, vectors)
 
 
 class _Pull(torch.autograd.Function):

@@ -27,9 +27,10 @@ from captum_ilin.rules import (
     special,
     spectral,
 )
+from captum_ilin.rules.references import references_of
 from captum_ilin.rules.tangents import tangents_of
 
-__all__ = ["DEFAULT_RULES", "TANGENT_RULES"]
+__all__ = ["DEFAULT_RULES", "REFERENCE_RULES", "TANGENT_RULES"]
 
 DEFAULT_RULES = (
     constants.RULES
@@ -56,3 +57,4 @@ DEFAULT_RULES = (
 TANGENT_RULES = (tangents_of(DEFAULT_RULES) | attention.EXPLICIT | batchnorm.EXPLICIT).named(
     "TANGENT_RULES"
 )
+REFERENCE_RULES = references_of(DEFAULT_RULES).named("REFERENCE_RULES")

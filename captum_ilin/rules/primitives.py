@@ -20,7 +20,7 @@ from captum_ilin.tangent import linearized
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["product", "quotient", "secant", "split"]
+__all__ = ["product", "quotient", "secant", "split", "with_slope"]
 
 
 def secant(
@@ -51,7 +51,13 @@ def secant(
         return input * hold(quotient, op, input, *args, at_zero=at_zero, **kwargs)
     point = input.detach()
     value = op(point, *args, **kwargs)
-    return _Secant.apply(input, [value], _slope(value / point, at_zero))
+    return with_slope(input, value, _slope(value / point, at_zero))
+
+
+def with_slope(input: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    """``value``, as a function of ``input`` with the held ``slope`` of each element."""
+    result: Tensor = _Secant.apply(input, [value], slope)
+    return result
 
 
 class _Secant(torch.autograd.Function):

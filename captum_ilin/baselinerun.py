@@ -1,0 +1,165 @@
+"""``BaselineRun``: the forward pass at the baseline, which records what its ops were given.
+
+An op that is affine runs as it is. Of any other its arguments are kept, and its value goes on
+without a graph of its own: the run differentiates nothing, and only needs to know which values
+are active. What the model later writes over is copied before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.arguments import mapped, tensors
+from captum_ilin.counterpart import Counterpart
+from captum_ilin.freezing import Freezing
+from captum_ilin.memory import memory_of
+from captum_ilin.rule import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch.multiprocessing.reductions import StorageWeakRef
+
+    from captum_ilin.arguments import Arguments
+    from captum_ilin.location import Site
+    from captum_ilin.rule import Op, Rule
+    from captum_ilin.ruletable import RuleTable
+
+__all__ = ["BaselineRun", "Call", "constants_of_call", "runs_as_it_is"]
+
+_EMPTY = torch.empty(0)  # stands for a tensor that is kept
+
+
+@dataclass
+class Call:
+    """One treated op call at the baseline.
+
+    Attributes:
+        op: the op.
+        site: where it was called, for messages.
+        constants: the constants that an affine op was given; of others None.
+    """
+
+    op: Op
+    site: Site
+    constants: list[Any] | None
+    _structure: Any = None
+    _kept: Sequence[_Kept] = ()
+
+    def arguments(self) -> Counterpart:
+        """Those of an op that is not affine, as they were at the call."""
+        kept = iter(self._kept)
+        return Counterpart(*mapped(self._structure, lambda _: next(kept).tensor))
+
+
+class _Kept:
+    """A recorded tensor, which is copied when the model writes to its memory."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def runs_as_it_is(rule: Rule, arguments: Arguments) -> bool:
+    """Whether the op is affine in what is active, whatever its values."""
+    if arguments.only_first and rule.alone is not None:
+        rule = rule.alone
+    return rule.kind in (Kind.LINEAR, Kind.AFFINE) and not rule.is_piecewise
+
+
+def constants_of_call(arguments: Arguments) -> list[Any]:
+    """The numbers and tensors among the arguments that are not active."""
+    found: list[Any] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        if not tensor.requires_grad:
+            found.append(tensor)
+        return tensor
+
+    values = (*arguments.args, *arguments.kwargs.values())
+    mapped(values, note)
+    return found + [value for value in values if isinstance(value, (int, float, complex))]
+
+
+class BaselineRun(Freezing):
+    """Freezing that records, and freezes nothing.
+
+    Attributes:
+        calls: the treated op calls in their order.
+    """
+
+    def __init__(self, rules: RuleTable) -> None:
+        super().__init__(rules)
+        self.calls: list[Call] = []
+        self._anchor = torch.zeros((), requires_grad=True)
+        self._kept: dict[StorageWeakRef, list[_Kept]] = {}
+
+    def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
+        if not torch.is_grad_enabled():
+            return super()._freeze(op, rule, arguments)
+        site, is_affine = self._site(rule.name), runs_as_it_is(rule, arguments)
+        if is_affine:
+            self.calls.append(Call(op, site, constants_of_call(arguments)))
+        else:
+            self.calls.append(self._recorded(op, site, arguments))
+        if rule.inplace:
+            self._keep_before_write(arguments.args[0])
+        if is_affine:
+            return super()._freeze(op, rule, arguments)
+        return self._pass_on(op, rule, arguments)
+
+    def _pass_on(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
+        """The op's value, active, without the graph of the op."""
+        args, kwargs = arguments.detached()
+        with torch.no_grad():
+            if rule.inplace:
+                args = (args[0].clone(), *args[1:])
+            value = op(*args, **kwargs)
+        result = mapped(value, self._activated)
+        rank, _ = self._ranked(rule, arguments)
+        if rule.inplace:
+            arguments.args[0].copy_(result)
+            self.activity.mark_written(arguments.args[0], rank)
+            return arguments.args[0]
+        self._mark(result, rank)
+        return result
+
+    def _activated(self, value: Tensor) -> Tensor:
+        if not (value.is_floating_point() or value.is_complex()):
+            return value
+        activated: Tensor = _Activated.apply(self._anchor, [value])
+        return activated
+
+    def _recorded(self, op: Op, site: Site, arguments: Arguments) -> Call:
+        everything = (arguments.args, arguments.kwargs)
+        kept = [self._keep(tensor) for tensor in tensors(everything)]
+        return Call(op, site, None, mapped(everything, lambda _: _EMPTY), kept)
+
+    def _keep(self, tensor: Tensor) -> _Kept:
+        kept = _Kept(tensor.detach())
+        memory = memory_of(tensor)
+        if memory is not None:
+            self._kept.setdefault(memory, []).append(kept)
+        return kept
+
+    def _keep_before_write(self, target: Tensor) -> None:
+        memory = memory_of(target)
+        for kept in self._kept.pop(memory, []) if memory is not None else []:
+            kept.tensor = kept.tensor.clone()
+
+
+class _Activated(torch.autograd.Function):
+    """A value as it is, with a node that can be marked as active."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, value: list[Tensor]) -> Tensor:
+        return value[0]  # in a list, so that it is no argument: those may not be written to
+
+    @staticmethod
+    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
+        raise NotImplementedError("a run at the baseline is not differentiated")

@@ -1,0 +1,111 @@
+"""``BetweenRun``: the forward pass at x, each of its ops between x and the baseline.
+
+Ops are matched by their order, whatever the layout of the tensors: the n-th that is treated
+here has the n-th call of the run at the baseline as its counterpart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.arguments import tensors
+from captum_ilin.baselinerun import constants_of_call, runs_as_it_is
+from captum_ilin.counterpart import paired
+from captum_ilin.errors import BaselinePathError
+from captum_ilin.freezing import Freezing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from captum_ilin.arguments import Arguments
+    from captum_ilin.baselinerun import Call
+    from captum_ilin.ledger import Ledger
+    from captum_ilin.rule import Op, Rule
+    from captum_ilin.ruletable import RuleTable
+
+__all__ = ["BetweenRun"]
+
+
+class BetweenRun(Freezing):
+    """Freezing between two operating points.
+
+    Args:
+        calls: what `BaselineRun` recorded.
+    """
+
+    def __init__(
+        self,
+        rules: RuleTable,
+        calls: Sequence[Call],
+        *,
+        strict: bool = False,
+        ledger: Ledger | None = None,
+    ) -> None:
+        super().__init__(rules, strict=strict, ledger=ledger)
+        self._calls, self._position = calls, 0
+
+    def again(self, ledger: Ledger | None = None) -> BetweenRun:
+        return BetweenRun(self.rules, self._calls, ledger=ledger)
+
+    def finish(self, outputs: Any) -> Any:
+        if self._position < len(self._calls):
+            raise self._differs("the end of the forward function", self._calls[self._position])
+        return super().finish(outputs)
+
+    def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
+        if not torch.is_grad_enabled():
+            return super()._freeze(op, rule, arguments)
+        call = self._next(op, rule)
+        if call.constants is not None and runs_as_it_is(rule, arguments):
+            if not _are_equal(constants_of_call(arguments), call.constants):
+                self.reports.note_unregistered(self._site(f"{rule.name} of another constant"))
+            return super()._freeze(op, rule, arguments)
+        there = call.arguments()
+        self._check_shapes(rule, arguments, there)
+        with paired(there):
+            return super()._freeze(op, rule, arguments)
+
+    def _next(self, op: Op, rule: Rule) -> Call:
+        if self._position == len(self._calls):
+            raise self._differs(self._site(rule.name), None)
+        call = self._calls[self._position]
+        if call.op is not op:
+            raise self._differs(self._site(rule.name), call)
+        self._position += 1
+        return call
+
+    def _differs(self, here: object, there: Call | None) -> BaselinePathError:
+        at_baseline = "the end of the forward function" if there is None else there.site
+        return BaselinePathError(
+            f"The forward function takes another path at the baseline: its op number "
+            f"{self._position + 1} is {here} at x, and {at_baseline} at the baseline. "
+            "A difference between two points needs the same ops at both: choose a baseline "
+            "nearer to x, or explain the function on this side of the branch."
+        )
+
+    def _check_shapes(self, rule: Rule, arguments: Arguments, there: Any) -> None:
+        here = tensors((arguments.args, arguments.kwargs))
+        shapes = [tuple(value.shape) for value in here]
+        others = [tuple(value.shape) for value in tensors(tuple(there))]
+        if shapes != others:
+            raise BaselinePathError(
+                f"{self._site(rule.name)}, op number {self._position}, has arguments of shapes "
+                f"{shapes} at x and {others} at the baseline: how much is selected depends on "
+                "the values. Choose a baseline that selects as much."
+            )
+
+
+def _are_equal(here: list[Any], there: list[Any]) -> bool:
+    return len(here) == len(there) and all(map(_is_equal, here, there))
+
+
+def _is_equal(here: Any, there: Any) -> bool:
+    if not isinstance(here, Tensor):
+        return bool(here == there)
+    if here.shape != there.shape:
+        return False
+    is_same = here.data_ptr() == there.data_ptr() and here.stride() == there.stride()
+    return is_same or torch.equal(here, there)

@@ -1,0 +1,153 @@
+"""What rules between two points are made of: Δy = D Δz, exactly, with D held.
+
+rescaled    one function of each element: D = (φ(z) − φ(z')) / (z − z'), DeepLIFT's rescale.
+midway      a polynomial of degree two in all active arguments: D is its slope midway.
+matrixed    a D given by its two products.
+
+Each returns the op's own value at z. As an affine map it is y = D z + c with
+c = φ(z) − D z = φ(z') − D z'.
+
+Source: Shrikumar et al. 2017, arXiv 1704.02685, section 3.5.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.activity import is_active
+from captum_ilin.arguments import mapped, substituted, tensors
+from captum_ilin.counterpart import counterpart
+from captum_ilin.holding import hold, is_replaying, is_taped
+from captum_ilin.localgraph import LocalGraph, attached
+from captum_ilin.rules.primitives import with_slope
+from captum_ilin.slope import Slope, sloped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["matrixed", "midway", "rescaled", "rescaling"]
+
+
+def rescaled(op: Callable[..., Tensor], input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """φ(z), each element with the chord's slope between the two points.
+
+    Args:
+        op: φ, of each element of ``input`` alone.
+        input: z, any shape.
+        args, kwargs: further arguments of ``op``, constant.
+
+    Returns:
+        φ(z), shaped like z.
+    """
+
+    def chord(input: Tensor) -> tuple[Tensor, Tensor]:
+        there = counterpart()
+        other = there.args[0] if there.args else there.kwargs["input"]
+        return rescaling(lambda z: op(z, *args, **kwargs), input, other)
+
+    if is_taped():
+        value, slope = hold(chord, input) if not is_replaying() else hold(None)
+        return input * slope + hold(lambda: value - input.detach() * slope)
+    value, slope = hold(chord, input)
+    return with_slope(input, value, slope)
+
+
+def rescaling(
+    function: Callable[[Tensor], Tensor], here: Tensor, there: Tensor
+) -> tuple[Tensor, Tensor]:
+    """φ(z), and (φ(z) − φ(z')) / (z − z').
+
+    The quotient's error is that of rounding φ over Δz. Near enough, the derivative midway,
+    whose own error is |φ'''| Δz²/24, is the better one: it is taken where it closes the sum as
+    well, |φ'(m) Δz − Δφ| within the rounding of φ. A kink between the points shows in that.
+    """
+    value, step = function(here), here - there
+    change = value - function(there)
+    slope = change / step
+    eps = torch.finfo(step.dtype).eps
+    reach = (24 * eps) ** (1 / 3) * (1 + here.abs())
+    near = step.abs() <= reach
+    if near.any():
+        middle = there + step / 2
+        tangent = _derivative(function, middle)
+        rounding = 2 * eps * (value.abs() + (value - change).abs() + (tangent * here).abs())
+        closes = (tangent * step - change).abs() <= rounding
+        slope = torch.where(near & closes | (step == 0), tangent, slope)
+    return value, slope
+
+
+def _derivative(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """φ' of each element."""
+    with torch.enable_grad():
+        leaf = at.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
+    return slope
+
+
+def midway(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    """A polynomial of degree two: its value at z, its slope midway between the points.
+
+    Δ(u·v) = ½(v + v')·Δu + ½(u + u')·Δv, and so for every sum of such products.
+    """
+    positions = hold(lambda: _active_positions(args, kwargs))
+    flat = tensors((args, kwargs))
+    variables = [flat[position] for position in positions]
+    middles = hold(lambda: _middles(args, kwargs, positions))
+
+    def call(values: Any) -> Any:
+        full_args, full_kwargs = substituted((args, kwargs), positions, values)
+        return op(*full_args, **full_kwargs)
+
+    graph = LocalGraph(call, middles)
+    points = hold(lambda: [variable.detach().clone() for variable in variables])
+    values = hold(lambda: _values(op, args, kwargs))
+    if is_replaying():
+        steps = [v - point for v, point in zip(variables, points, strict=True)]
+        moves = graph.jvp(steps)
+        return graph.with_outputs(
+            [
+                value if move is None else value + move
+                for value, move in zip(values, moves, strict=True)
+            ]
+        )
+    return graph.with_outputs(attached(graph, variables, values=values))
+
+
+def _active_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+    return [i for i, value in enumerate(tensors((args, kwargs))) if is_active(value)]
+
+
+def _middles(
+    args: tuple[Any, ...], kwargs: dict[str, Any], positions: list[int]
+) -> list[Tensor]:
+    here, there = tensors((args, kwargs)), tensors(tuple(counterpart()))
+    return [torch.lerp(there[p], here[p].detach(), 0.5) for p in positions]
+
+
+def _values(
+    op: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Tensor]:
+    full_args, full_kwargs = mapped((args, kwargs), Tensor.detach)
+    with torch.no_grad():
+        return tensors(op(*full_args, **full_kwargs))
+
+
+def matrixed(
+    input: Tensor, compute: Callable[[Tensor, Tensor], tuple[Tensor, Slope]]
+) -> Tensor:
+    """The value, with the slope D, that ``compute`` finds from z and z'."""
+
+    def between(input: Tensor) -> tuple[Tensor, Slope]:
+        there = counterpart()
+        other = there.args[0] if there.args else there.kwargs["input"]
+        with torch.no_grad():
+            return compute(input.detach(), other)
+
+    if not is_taped():
+        return sloped(between, input)
+    value, slope = hold(between, input) if not is_replaying() else hold(None)
+    moved = slope.push(input, *slope.held)
+    return moved + hold(lambda: value - slope.push(input.detach(), *slope.held))

@@ -1,0 +1,74 @@
+"""Rules between two points, Δy = D Δz: what each op of a table becomes.
+
+An op that is affine, constant or defined by simpler ones stays as it is. Functions of each
+element are rescaled, products taken midway; families with rules of their own have a file each.
+What is left has no rule between two points: its tangent midway, reported, and the remainder
+shows in the certificate.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from captum_ilin.activity import copied
+from captum_ilin.rule import Kind, Op, Rule, op_name
+from captum_ilin.rules.between import midway, rescaled
+from captum_ilin.rules.references import recurrent, spelled
+from captum_ilin.rules.references.names import ELEMENTWISE, OF_DEGREE_TWO
+from captum_ilin.ruletable import RuleTable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["references_of"]
+
+_FAMILIES = (recurrent.RULES, spelled.RULES)
+_LEFT = "no rule between two points is known"
+
+
+def references_of(table: RuleTable) -> RuleTable:
+    """``table`` with every rule that holds at one point replaced by one between two."""
+    found = RuleTable({op: _between(op, rule) for op, rule in table.items()})
+    for family in _FAMILIES:
+        found = found | family
+    return found
+
+
+def _between(op: Op, rule: Rule) -> Rule:
+    if rule.kind not in (Kind.RULE, Kind.LINEAR, Kind.AFFINE):
+        return rule
+    if rule.kind is not Kind.RULE and not rule.is_piecewise:
+        return rule
+    plain = rule.plain or (partial(_out_of_place, op) if rule.inplace else op)
+    name = op_name(rule.plain or op)
+    name = name if name.endswith("__") else name.removesuffix("_")
+    if name in ELEMENTWISE:
+        return _replaced(rule, plain, rescaled)
+    if name in OF_DEGREE_TWO:
+        return _replaced(rule, plain, midway)
+    return Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)
+
+
+def _replaced(rule: Rule, plain: Op, between: Op) -> Rule:
+    function = partial(_written, plain, between) if rule.inplace else partial(between, plain)
+    return Rule(
+        function,
+        Kind.RULE,
+        rule.name,
+        rule.rank,
+        rule.inplace,
+        rule.plain,
+        mixes=rule.mixes,
+        is_elementwise=rule.is_elementwise,
+        alone=rule.alone,
+    )
+
+
+def _written(plain: Op, between: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return input.copy_(between(plain, copied(input), *args, **kwargs))
+
+
+def _out_of_place(op_: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    result: Tensor = op_(input.clone(), *args, **kwargs)
+    return result

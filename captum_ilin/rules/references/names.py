@@ -1,0 +1,43 @@
+"""Which ops are one function of each element, and which are polynomials of degree two."""
+
+from __future__ import annotations
+
+__all__ = ["ELEMENTWISE", "OF_DEGREE_TWO"]
+
+# Of their first argument alone; an op of this list that has two active ones is not rescaled.
+ELEMENTWISE = frozenset(
+    (
+        *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "celu", "selu", "gelu"),
+        *("silu", "mish", "hardswish", "hardsigmoid", "hardtanh", "sigmoid", "log_sigmoid"),
+        *("softplus", "softsign", "tanh", "tanhshrink", "softshrink", "hardshrink", "logit"),
+        *("threshold", "clamp", "clip", "clamp_min", "clamp_max", "abs", "absolute"),
+        *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt"),
+        *("reciprocal", "square", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh"),
+        *("asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "sinc", "digamma", "lgamma"),
+        *("polygamma", "mvlgamma", "i0", "special_i0e", "special_i1", "special_i1e"),
+        *("special_entr", "special_erfcx", "special_log_ndtr", "special_ndtr"),
+        *("special_ndtri", "frac", "fmod", "remainder", "nan_to_num"),
+        *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
+    )
+)
+
+# In all active arguments together.
+OF_DEGREE_TWO = frozenset(
+    (
+        *(
+            "mul",
+            "multiply",
+            "__mul__",
+            "__rmul__",
+            "__imul__",
+            "gated",
+            "matmul",
+            "__matmul__",
+        ),
+        *("__rmatmul__", "mm", "bmm", "mv", "dot", "vdot", "inner", "outer", "ger", "kron"),
+        *("cross", "linalg_cross", "linalg_vecdot", "tensordot", "_sparse_mm", "_grouped_mm"),
+        *("addmm", "addmv", "addr", "addbmm", "baddbmm", "addcmul", "linear", "conv1d"),
+        *("conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+        *("convolution", "conv_tbc", "var", "cov", "lerp"),
+    )
+)
