@@ -55,8 +55,8 @@ def each_baseline(baselines: Any, points: tuple[Tensor, ...]) -> Iterator[tuple[
         return
     if len(counts) > 1 or 0 in counts:
         raise BaselineError(
-            f"The tuple holds distributions of {sorted(counts)} baselines. Pass as many, and at "
-            "least one, for each input."
+            f"The tuple holds distributions of {sorted(counts)} baselines. Pass as many, and "
+            "at least one, for each input."
         )
     for number in range(counts.pop()):
         one = tuple(

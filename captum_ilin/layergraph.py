@@ -22,7 +22,6 @@ from captum_ilin.checks import check_finite
 from captum_ilin.cut import explained_positions, layer_name, not_reached
 from captum_ilin.derivatives import slopes
 from captum_ilin.errors import LayerError, LayerTypeError, NotExactError
-from captum_ilin.freezing import Freezing
 from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.ledger import Ledger
 from captum_ilin.modes import gradients_on, running_eagerly
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from captum_ilin.affine import AffineMap
     from captum_ilin.cut import Cut
+    from captum_ilin.freezing import Freezing
 
 __all__ = [
     "LayerGraph",

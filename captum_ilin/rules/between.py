@@ -62,7 +62,8 @@ def rescaling(
 
     The quotient's error is that of rounding φ over Δz. Near enough, the derivative midway,
     whose own error is |φ'''| Δz²/24, is the better one: it is taken where it closes the sum as
-    well, |φ'(m) Δz − Δφ| within the rounding of φ. A kink between the points shows in that.
+    well, |φ'(m) Δz − Δφ| within the rounding of z and φ. A kink between the points shows in
+    that.
     """
     value, step = function(here), here - there
     change = value - function(there)
@@ -73,7 +74,7 @@ def rescaling(
     if near.any():
         middle = there + step / 2
         tangent = _derivative(function, middle)
-        rounding = 2 * eps * (value.abs() + (value - change).abs() + (tangent * here).abs())
+        rounding = 2 * eps * (value.abs() + (value - change).abs() + here.abs())
         closes = (tangent * step - change).abs() <= rounding
         slope = torch.where(near & closes | (step == 0), tangent, slope)
     return value, slope
