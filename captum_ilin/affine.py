@@ -16,7 +16,7 @@ from captum_ilin.biasledger import BiasLedger
 from captum_ilin.certificate import Certificate, certify, repeats, require_exact
 from captum_ilin.checks import check_direction, check_point
 from captum_ilin.derivatives import input_gradients
-from captum_ilin.errors import ReplayError
+from captum_ilin.errors import NotOfferedError, ReplayError
 from captum_ilin.frozengraph import FrozenGraph
 from captum_ilin.layermap import LayerMap, layer_maps
 from captum_ilin.layermatrices import LayerMatrix, layer_matrices
@@ -146,6 +146,7 @@ class AffineMap:
         >>> affine_map.replay(torch.tensor([[-2.0, 5.0]]))
         tensor([[-2.,  0.]])
         """
+        self._check_one_point("replay")
         points = check_point(x, self.leaves, "x")
         with self.freezing.autocast.restored():
             at_home, outputs = replay(
@@ -168,6 +169,7 @@ class AffineMap:
 
         Cost: one forward pass.
         """
+        self._check_one_point("region")
         return region_of(self)
 
     @gradients_on()
@@ -551,6 +553,13 @@ class AffineMap:
     @property
     def _has_one_output(self) -> bool:
         return self.graph_outputs[0].numel() == 1
+
+    def _check_one_point(self, what: str) -> None:
+        if self.baselines is not None:
+            raise NotOfferedError(
+                f"{what} is not offered for a map with baselines: it lies between two points, "
+                "and belongs to the gates of neither. Linearize without baselines."
+            )
 
     def _gradients(self, output: Tensor) -> tuple[Tensor, ...]:
         return input_gradients(

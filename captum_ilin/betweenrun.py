@@ -6,6 +6,7 @@ here has the n-th call of the run at the baseline as its counterpart.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +19,7 @@ from captum_ilin.errors import BaselinePathError
 from captum_ilin.freezing import Freezing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from captum_ilin.arguments import Arguments
     from captum_ilin.baselinerun import Call
@@ -45,10 +46,18 @@ class BetweenRun(Freezing):
         ledger: Ledger | None = None,
     ) -> None:
         super().__init__(rules, strict=strict, ledger=ledger)
-        self._calls, self._position = calls, 0
+        self._calls, self._position, self._is_beside = calls, 0, False
 
     def again(self, ledger: Ledger | None = None) -> BetweenRun:
         return BetweenRun(self.rules, self._calls, ledger=ledger)
+
+    @contextmanager
+    def beside_the_function(self) -> Iterator[None]:
+        self._is_beside = True
+        try:
+            yield
+        finally:
+            self._is_beside = False
 
     def finish(self, outputs: Any) -> Any:
         if self._position < len(self._calls):
@@ -56,7 +65,7 @@ class BetweenRun(Freezing):
         return super().finish(outputs)
 
     def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
-        if not torch.is_grad_enabled():
+        if self._is_beside or not torch.is_grad_enabled():
             return super()._freeze(op, rule, arguments)
         call = self._next(op, rule)
         if call.constants is not None and runs_as_it_is(rule, arguments):

@@ -4,6 +4,7 @@ value         G(x0) against F(x0), the plain network's own forward pass.
 affinity      the derivative of W with respect to x, which must vanish.
 completeness  F(x0) against <W, x0> + b, with b from the ledger.
 replay        the frozen network run at another point x against W x + b; when asked for.
+baseline      <W, x0 − x'> against F(x0) − F(x'), two plain forward passes; with baselines x'.
 
 All outputs are tested at once, combined by one fixed random vector u.
 """
@@ -58,7 +59,10 @@ class Certificate:
             otherwise ``dtype``.
         unregistered: op name → count, for ops frozen at their tangent for want of a rule.
         replay_error: largest |G(x) − (W x + b)| at a fixed random x, relative to the largest
-            of |G(x)|, |W x| and |b|; None unless the certificate was a thorough one.
+            of |G(x)|, |W x| and |b|; None unless the certificate was a thorough one, of a
+            map at one point.
+        baseline_error: largest |<W, x0 − x'> − (F(x0) − F(x'))|, relative to
+            max(|F(x0) − F(x')|, Σ|W∘(x0 − x')|); None without baselines.
 
     >>> import torch
     >>> from captum_ilin import linearize
@@ -76,12 +80,14 @@ class Certificate:
     precision: torch.dtype
     unregistered: Mapping[str, int]
     replay_error: float | None = None
+    baseline_error: float | None = None
 
     @property
     def largest_error(self) -> float:
         """The largest of the errors."""
-        three = (self.value_error, self.affinity_error, self.completeness_error)
-        return max(three if self.replay_error is None else (*three, self.replay_error))
+        always = (self.value_error, self.affinity_error, self.completeness_error)
+        asked_for = (self.replay_error, self.baseline_error)
+        return max(always + tuple(error for error in asked_for if error is not None))
 
 
 def tolerance_for(dtype: torch.dtype) -> float:
@@ -116,7 +122,7 @@ def repeats(affine_map: AffineMap, outputs: Tensor) -> bool:
 
 def certify(affine_map: AffineMap, *, thorough: bool = False) -> Certificate:
     """Measure ``affine_map``."""
-    freezing = affine_map.freezing
+    freezing, one_point = affine_map.freezing, affine_map.baselines is None
     with freezing.autocast.restored():
         plain = plain_forward(
             affine_map.forward_func, affine_map.leaves, affine_map.constants
@@ -133,7 +139,8 @@ def certify(affine_map: AffineMap, *, thorough: bool = False) -> Certificate:
         dtype=plain.dtype,
         precision=precision_of(plain.dtype, freezing.dtypes),
         unregistered=MappingProxyType(counts),
-        replay_error=_replay_error(affine_map) if thorough else None,
+        replay_error=_replay_error(affine_map) if thorough and one_point else None,
+        baseline_error=_baseline_error(affine_map, plain, vector),
     )
 
 
@@ -145,10 +152,35 @@ def require_exact(affine_map: AffineMap, tolerance: float | None) -> Certificate
         raise NotExactError(
             f"The affine map is not exact: value error {certificate.value_error:.1e}, "
             f"affinity error {certificate.affinity_error:.1e}, completeness error "
-            f"{certificate.completeness_error:.1e}, tolerance {limit:.0e}. "
-            f"{first_inexact_op(affine_map, limit)}"
+            f"{certificate.completeness_error:.1e}{_between_points(certificate)}, tolerance "
+            f"{limit:.0e}. {first_inexact_op(affine_map, limit)}"
         )
     return certificate
+
+
+def _between_points(certificate: Certificate) -> str:
+    error = certificate.baseline_error
+    return "" if error is None else f", error between the two points {error:.1e}"
+
+
+def _baseline_error(affine_map: AffineMap, plain: Tensor, vector: Tensor) -> float | None:
+    """The largest error of a row's Σ_t u_t (F_t(x0) − F_t(x'))."""
+    baselines = affine_map.baselines
+    if baselines is None:
+        return None
+    with affine_map.freezing.autocast.restored():
+        before = plain_forward(
+            affine_map.forward_func, baselines, affine_map.constants
+        ).detach()
+    change = row_sums((plain - before) * vector)
+    combined = row_sums(affine_map.graph_outputs * vector)
+    steps = [
+        (x - before).detach() for x, before in zip(affine_map.leaves, baselines, strict=True)
+    ]
+    terms = [w * step for w, step in zip(affine_map._gradients(combined), steps, strict=True)]
+    total = torch.stack([row_sums(term) for term in terms]).sum(0)
+    magnitude = torch.stack([row_sums(term.abs()) for term in terms]).sum(0)
+    return _relative(total - change, torch.maximum(change.abs(), magnitude))
 
 
 def _replay_error(affine_map: AffineMap) -> float:

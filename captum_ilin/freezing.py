@@ -7,7 +7,7 @@ An op without a rule is frozen at its tangent, still exact, and reported.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -82,6 +82,10 @@ class Freezing(TorchFunctionMode):
     def again(self, ledger: Ledger | None = None) -> Freezing:
         """Another run of the same kind."""
         return Freezing(self.rules, ledger=ledger)
+
+    def beside_the_function(self) -> AbstractContextManager[None]:
+        """Ops inside are treated, but are none of the forward function's own."""
+        return nullcontext()
 
     @contextmanager
     def run(self) -> Iterator[Freezing]:

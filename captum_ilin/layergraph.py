@@ -128,8 +128,11 @@ def _handing_on_copies(
 
 def _copied(value: Tensor, freezing: Freezing | None) -> Tensor:
     """A copy that rules take for the value itself, as to what it was made from."""
-    copy = value.clone()
-    if freezing is not None and freezing.activity.rank(copy) is not None:
+    if freezing is None:
+        return value.clone()
+    with freezing.beside_the_function():
+        copy = value.clone()
+    if freezing.activity.rank(copy) is not None:
         freezing.activity.set_origin(copy, freezing.activity.common_origin([value]))
     return copy
 

@@ -27,6 +27,7 @@ from captum_ilin.freezing import Freezing
 from captum_ilin.ledger import Ledger
 from captum_ilin.modes import gradients_on
 from captum_ilin.rules import DEFAULT_RULES, REFERENCE_RULES
+from captum_ilin.ruletable import check_between
 from captum_ilin.sideeffects import buffers_kept
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ class Comparison:
     ) -> Comparison:
         """Run at the baselines, and record."""
         rules = REFERENCE_RULES if rules is None else rules
+        check_between(rules)
         run = BaselineRun(rules)
         leaves = leaves_of(baselines)
         outputs = _forward(forward_func, (*leaves, *constants), {}, run, leaves)

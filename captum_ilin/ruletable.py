@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from captum_ilin.rule import Rank
 
-__all__ = ["RuleTable", "check_rules"]
+__all__ = ["RuleTable", "check_between", "check_rules"]
 
 _RuleFunction = TypeVar("_RuleFunction", bound=Op)
 
@@ -229,6 +229,17 @@ def check_rules(rules: Any) -> None:
         raise RuleTypeError(
             f"rules has type {type(rules).__name__}; expected a RuleTable, because every op "
             "that it leaves out has no rule. Pass `DEFAULT_RULES | {op: rule}`."
+        )
+
+
+def check_between(rules: Any) -> None:
+    """A table whose rules lie between two points: none takes the piece that is active at x."""
+    check_rules(rules)
+    if any(rule.is_piecewise for rule in rules.values()):
+        raise RuleTypeError(
+            f"{rules!r} freezes at one operating point, so that F(x) − F(x') would not add up "
+            "between two. With baselines, pass `REFERENCE_RULES | {op: rule}`, or leave rules "
+            "out."
         )
 
 

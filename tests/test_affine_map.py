@@ -323,6 +323,7 @@ def test_certificate_is_frozen_and_has_its_fields(network: nn.Module, x: Tensor)
         "precision",
         "unregistered",
         "replay_error",
+        "baseline_error",
     ]
     with pytest.raises(dataclasses.FrozenInstanceError):
         certificate.rules = "others"

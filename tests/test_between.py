@@ -8,8 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_ilin import BaselineError, BaselinePathError, counterpart, linearize
-from captum_ilin.errors import NotOfferedError
+from captum_ilin import (
+    ILIN,
+    TANGENT_RULES,
+    BaselineError,
+    BaselinePathError,
+    NotOfferedError,
+    RuleTypeError,
+    counterpart,
+    linearize,
+)
 from captum_ilin.rules.between import rescaling
 
 CLOSES = 1e-13
@@ -180,3 +188,122 @@ def test_a_selection_of_another_size() -> None:
 def test_a_rule_between_two_points_needs_them() -> None:
     with pytest.raises(NotOfferedError, match=r"Pass baselines=, or rules that need one"):
         counterpart()
+
+
+# the certificate, and what is not offered
+
+
+def test_the_certificate_measures_both_points() -> None:
+    network, x, baseline = NETWORKS["gelu"]().double(), double(3, 6), double(3, 6)
+    certificate = linearize(network, x, baselines=baseline).certificate(thorough=True)
+    assert certificate.baseline_error is not None
+    assert certificate.largest_error <= 1e-13
+    assert certificate.rules == "REFERENCE_RULES"
+    assert certificate.replay_error is None
+    assert linearize(network, x).certificate().baseline_error is None
+
+
+def test_the_certificate_shows_a_gap() -> None:
+    """Of a network that was changed since: another one's difference."""
+    network, x, baseline = NETWORKS["gelu"]().double(), double(3, 6), double(3, 6)
+    affine_map = linearize(network, x, baselines=baseline)
+    network[0] = nn.Linear(6, 9).double()
+    error = affine_map.certificate().baseline_error
+    assert error is not None
+    assert error > 1e-3
+
+
+@pytest.mark.parametrize("what", ["replay", "region"])
+def test_gates_of_one_point_are_not_offered(what: str) -> None:
+    affine_map = linearize(NETWORKS["relu"]().double(), double(1, 6), baselines=0.0)
+    with pytest.raises(
+        NotOfferedError, match=f"^{what} is not offered for a map with baselines"
+    ):
+        affine_map.region() if what == "region" else affine_map.replay(double(1, 6))
+
+
+def test_layers_between_two_points() -> None:
+    network, x, baseline = NETWORKS["gelu"]().double(), double(3, 6), double(3, 6)
+    affine_map = linearize(network, x, baselines=baseline)
+    layer, u = affine_map.layer("1"), double(3, 4)
+    torch.testing.assert_close((u @ layer.above) @ layer.below, u @ affine_map.operator())
+
+
+# the Captum method
+
+
+def test_attributions_add_up_to_the_difference() -> None:
+    network, x, baseline = NETWORKS["products"]().double(), double(3, 6), double(1, 6)
+    ilin = ILIN(network)
+    attributions, delta = ilin.attribute(
+        x, target=1, baselines=baseline, return_convergence_delta=True
+    )
+    change = (network(x) - network(baseline))[:, 1]
+    torch.testing.assert_close(attributions.sum(1), change, rtol=1e-12, atol=1e-13)
+    assert delta.abs().max() <= 1e-13
+    W = ILIN(network, multiply_by_inputs=False).attribute(x, target=1, baselines=baseline)
+    torch.testing.assert_close(W * (x - baseline), attributions)
+    again = ilin.compute_convergence_delta(attributions, baseline, x, target=1)
+    torch.testing.assert_close(again, delta, rtol=0, atol=1e-14)
+    plain = ILIN(network, multiply_by_inputs=False)
+    again = plain.compute_convergence_delta(W, baseline, x, target=1)
+    assert again.abs().max() <= 1e-13
+
+
+def test_a_wrong_attribution_has_a_delta() -> None:
+    network, x = NETWORKS["products"]().double(), double(3, 6)
+    found = ILIN(network).attribute(x, target=1)
+    delta = ILIN(network).compute_convergence_delta(found, 0.5, x, target=1)
+    assert delta.abs().min() > 1e-6
+
+
+def test_a_distribution_is_averaged_over() -> None:
+    network, x, baselines = NETWORKS["gelu"]().double(), double(3, 6), double(5, 1, 6)
+    ilin = ILIN(network)
+    found, delta = ilin.attribute(
+        x, target=2, baselines=baselines, return_convergence_delta=True
+    )
+    each = [ilin.attribute(x, target=2, baselines=one) for one in baselines]
+    torch.testing.assert_close(found, torch.stack(each).mean(0))
+    assert delta.abs().max() <= 1e-13
+    expected = network(x)[:, 2] - network(baselines[:, 0])[:, 2].mean()
+    torch.testing.assert_close(found.sum(1), expected, rtol=1e-12, atol=1e-13)
+
+
+def test_several_inputs_and_constants() -> None:
+    def forward(a: Tensor, b: Tensor, scale: float) -> Tensor:
+        return torch.tanh(a * b * scale)
+
+    a, b = double(3, 4), double(3, 4)
+    found = ILIN(forward).attribute(
+        (a, b), target=1, baselines=(0.3, None), additional_forward_args=2.0
+    )
+    change = (forward(a, b, 2.0) - forward(torch.full_like(a, 0.3), b * 0, 2.0))[:, 1]
+    torch.testing.assert_close(found[0].sum(1) + found[1].sum(1), change)
+
+
+def test_what_is_not_offered_with_baselines() -> None:
+    network, x = NETWORKS["gelu"]().double(), double(3, 6)
+    with pytest.raises(NotOfferedError, match="return_bias is not offered with baselines"):
+        ILIN(network).attribute(x, target=0, baselines=0.0, return_bias=True)
+    with pytest.raises(RuleTypeError, match=r"freezes at one operating point.*With baselines"):
+        ILIN(network, rules=TANGENT_RULES).attribute(x, target=0, baselines=0.0)
+
+
+def test_distributions_of_different_sizes() -> None:
+    baselines = (double(2, 1, 4), double(3, 1, 4))
+    with pytest.raises(BaselineError, match=r"distributions of \[2, 3\] baselines"):
+        ILIN(lambda a, b: a * b).attribute(
+            (double(3, 4), double(3, 4)), target=0, baselines=baselines
+        )
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    network, x = NETWORKS["relu in place"]().double().train(), double(3, 6)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    kept, baseline = x.clone(), double(3, 6)
+    ILIN(network).attribute(x, target=0, baselines=baseline)
+    assert torch.equal(x, kept)
+    assert network.training
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
+    assert all(p.grad is None and p.requires_grad for p in network.parameters())
