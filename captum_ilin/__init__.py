@@ -81,7 +81,13 @@ from captum_ilin.operator import Operator
 from captum_ilin.precision import in_double
 from captum_ilin.region import Region
 from captum_ilin.rule import Kind, Rule
-from captum_ilin.rules import DEFAULT_RULES, REFERENCE_RULES, TANGENT_RULES
+from captum_ilin.rules import (
+    ATTNLRP_RULES,
+    DEFAULT_RULES,
+    REFERENCE_RULES,
+    SPLIT_RULES,
+    TANGENT_RULES,
+)
 from captum_ilin.rules.primitives import product, secant
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.singular import Singular
@@ -91,9 +97,11 @@ from captum_ilin.tokens import NearestTokens, nearest_tokens
 from captum_ilin.waterfall import Waterfall
 
 __all__ = [
+    "ATTNLRP_RULES",
     "DEFAULT_RULES",
     "ILIN",
     "REFERENCE_RULES",
+    "SPLIT_RULES",
     "TANGENT_RULES",
     "AffineMap",
     "BaselineError",

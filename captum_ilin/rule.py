@@ -50,6 +50,9 @@ class Rule:
         name: the op's name in reports and ledgers.
         rank: gate rank of the result, or a function of the op's arguments that tells it;
             None passes on the lowest rank of the active arguments.
+        scale_rank: what stands for a given ``rank`` in tables in which scale statistics are
+            the only gates: 2 for norms, deviations and roots, None for reciprocals, which
+            pass on the rank of what they invert, 0 for all others.
         inplace: the op writes its result into its first argument.
         mixes: the op sums features with weights, so that what an activation gated is a new
             feature afterwards: rank 1 becomes 0, while rank 2, a pattern, stays.
@@ -82,6 +85,7 @@ class Rule:
     is_elementwise: bool = False
     alone: Rule | None = None
     reason: str = ""
+    scale_rank: Rank = 0
 
     def rank_of_result(
         self, ranks: list[int], args: tuple[Any, ...], kwargs: dict[str, Any]

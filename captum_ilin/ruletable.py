@@ -99,6 +99,7 @@ class RuleTable(Mapping[Op, Rule]):
         *ops: Op,
         inplace: tuple[Op, ...] = (),
         rank: Rank = None,
+        scale_rank: Rank = 0,
         is_tangent: bool = False,
         mixes: bool = False,
         affine_in_first: bool = False,
@@ -114,6 +115,8 @@ class RuleTable(Mapping[Op, Rule]):
             rank (optional): gate rank of the result (2, 1 or 0), or a function of the op's
                 arguments that returns it. Default: None, the lowest rank of the active
                 arguments.
+            scale_rank (optional): what stands for ``rank`` where scale statistics are the
+                only gates, see `Rule`. Default: 0
             is_tangent (bool, optional): the rule's slope is the op's own Jacobian, so
                 ``TANGENT_RULES`` keeps it. Default: False
             mixes (bool, optional): the op sums features with weights, as a linear layer
@@ -136,6 +139,7 @@ class RuleTable(Mapping[Op, Rule]):
                 function,
                 name=name,
                 rank=rank,
+                scale_rank=scale_rank,
                 plain=ops[0],
                 is_tangent=is_tangent,
                 mixes=mixes,
@@ -149,7 +153,11 @@ class RuleTable(Mapping[Op, Rule]):
                     self._add((op,), rule)
             if inplace:
                 register_write = self.writes(
-                    *inplace, plain=ops[0], rank=rank, is_tangent=is_tangent
+                    *inplace,
+                    plain=ops[0],
+                    rank=rank,
+                    scale_rank=scale_rank,
+                    is_tangent=is_tangent,
                 )
                 register_write(_written(function))
             return function
@@ -157,14 +165,19 @@ class RuleTable(Mapping[Op, Rule]):
         return register
 
     def writes(
-        self, *ops: Op, plain: Op, rank: Rank = None, is_tangent: bool = False
+        self,
+        *ops: Op,
+        plain: Op,
+        rank: Rank = None,
+        scale_rank: Rank = 0,
+        is_tangent: bool = False,
     ) -> Callable[[_RuleFunction], _RuleFunction]:
         """Register a rule that itself writes its result into its first argument."""
 
         def register(function: _RuleFunction) -> _RuleFunction:
             for op in ops:
                 rule = Rule(function, Kind.RULE, op_name(op), rank, True, plain, is_tangent)
-                self._add((op,), rule)
+                self._add((op,), replace(rule, scale_rank=scale_rank))
             return function
 
         return register

@@ -2,7 +2,8 @@
 
 ``DEFAULT_RULES`` holds gates, attention patterns and scale statistics, and takes secants of
 functions with φ(0) = 0. ``TANGENT_RULES`` takes every op's own tangent, so that W is the true
-Jacobian and b = F − J x0.
+Jacobian and b = F − J x0. ``ATTNLRP_RULES`` splits products evenly and holds scale statistics
+alone; ``SPLIT_RULES`` splits the products inside the norms too.
 """
 
 from captum_ilin.rules import (
@@ -17,6 +18,7 @@ from captum_ilin.rules import (
     layers,
     multihead,
     normalization,
+    normsplits,
     passthrough,
     pointwise,
     powers,
@@ -26,11 +28,18 @@ from captum_ilin.rules import (
     selection,
     special,
     spectral,
+    splits,
 )
 from captum_ilin.rules.references import references_of
 from captum_ilin.rules.tangents import tangents_of
 
-__all__ = ["DEFAULT_RULES", "REFERENCE_RULES", "TANGENT_RULES"]
+__all__ = [
+    "ATTNLRP_RULES",
+    "DEFAULT_RULES",
+    "REFERENCE_RULES",
+    "SPLIT_RULES",
+    "TANGENT_RULES",
+]
 
 DEFAULT_RULES = (
     constants.RULES
@@ -58,3 +67,12 @@ TANGENT_RULES = (tangents_of(DEFAULT_RULES) | attention.EXPLICIT | batchnorm.EXP
     "TANGENT_RULES"
 )
 REFERENCE_RULES = references_of(DEFAULT_RULES).named("REFERENCE_RULES")
+ATTNLRP_RULES = (
+    splits.with_scales_as_gates(DEFAULT_RULES) | attention.EXPLICIT | splits.EXPLICIT
+).named("ATTNLRP_RULES")
+SPLIT_RULES = (
+    splits.without_gates(DEFAULT_RULES)
+    | attention.EXPLICIT
+    | splits.EXPLICIT
+    | normsplits.EXPLICIT
+).named("SPLIT_RULES")

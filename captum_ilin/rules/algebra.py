@@ -26,23 +26,33 @@ if TYPE_CHECKING:
 
     from captum_ilin.rule import Op
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "SOLVES"]
 
 RULES = RuleTable()
 
 RULES.runs(Kind.LINEAR, torch.linalg.diagonal)
 
 
-def _tangents(*ops: Op, rank: int) -> None:
+def _tangents(*ops: Op, rank: int, scale_rank: int | None = 0) -> None:
     for op in ops:
-        RULES.freezes(op, rank=rank, is_tangent=True)(partial(tangent, op))
+        register = RULES.freezes(op, rank=rank, scale_rank=scale_rank, is_tangent=True)
+        register(partial(tangent, op))
 
 
 # Reciprocals and scales: gates of rank 2, as 1/z and norms are.
-_tangents(*spellings("inverse", "pinverse", "cholesky_inverse"), rank=2)
-_tangents(*functions("linalg", "inv", "inv_ex", "pinv", "tensorinv", "cond"), rank=2)
-_tangents(*spellings("dist", "nuclear_norm", "frobenius_norm", "norm_except_dim"), rank=2)
-_tangents(*spellings("cov", "corrcoef"), rank=2)
+_tangents(
+    *spellings("inverse", "pinverse", "cholesky_inverse"),
+    *functions("linalg", "inv", "inv_ex", "pinv", "tensorinv"),
+    rank=2,
+    scale_rank=None,
+)
+_tangents(
+    *spellings("dist", "nuclear_norm", "frobenius_norm", "norm_except_dim"),
+    *spellings("cov", "corrcoef"),
+    *functions("linalg", "cond"),
+    rank=2,
+    scale_rank=2,
+)
 # Other values.
 _tangents(*spellings("det", "logdet", "slogdet", "matrix_exp", "cholesky"), rank=0)
 _tangents(*functions("linalg", "det", "slogdet", "matrix_exp"), rank=0)
@@ -70,10 +80,15 @@ def _solves_matrix_second(op: Op) -> None:
         return _solution(lambda A, B: op(B, A, *args, **kwargs), matrix, input)
 
 
-for _op in functions("linalg", "solve", "solve_ex", "tensorsolve", "solve_triangular", "lstsq"):
+_MATRIX_FIRST = functions(
+    *("linalg", "solve", "solve_ex", "tensorsolve", "solve_triangular", "lstsq")
+)
+_MATRIX_SECOND = spellings("cholesky_solve", "triangular_solve", "lu_solve")
+for _op in _MATRIX_FIRST:
     _solves_matrix_first(_op)
-for _op in spellings("cholesky_solve", "triangular_solve", "lu_solve"):
+for _op in _MATRIX_SECOND:
     _solves_matrix_second(_op)
+SOLVES = (*_MATRIX_FIRST, *_MATRIX_SECOND, torch.linalg.lu_solve)
 
 
 @RULES.freezes(torch.linalg.lu_solve)

@@ -21,7 +21,7 @@ from captum_ilin.ruletable import RuleTable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EXPLICIT", "RULES", "masked", "mixed_values", "scale_of"]
+__all__ = ["EXPLICIT", "RULES", "attention_in_full", "masked", "mixed_values", "scale_of"]
 
 RULES = RuleTable()
 EXPLICIT = RuleTable()  # attention spelled out, for tables that do not hold the pattern

@@ -20,7 +20,7 @@ from captum_ilin.slope import Slope, sloped
 from captum_ilin.tangent import tangent
 from captum_ilin.warning import warn
 
-__all__ = ["EXPLICIT", "RULES"]
+__all__ = ["EXPLICIT", "RULES", "warn_of_batch_statistics"]
 
 RULES = RuleTable()
 EXPLICIT = RuleTable()  # for tables that do not hold the statistics
@@ -57,7 +57,7 @@ def batch_norm(
     """Batch norm (Ioffe & Szegedy 2015); running statistics are read, never updated."""
     if not training:
         return _by_running_statistics(input, running_mean, running_var, weight, bias, eps)
-    _warn_of_batch_statistics()
+    warn_of_batch_statistics()
     dims = [dim for dim in range(input.dim()) if dim != 1]
     return by_channel(standardized(input, dims, eps), weight, bias)
 
@@ -126,7 +126,7 @@ def _is_channels_last(input: Tensor) -> bool:
     return input.movedim(1, -1).is_contiguous()
 
 
-def _warn_of_batch_statistics() -> None:
+def warn_of_batch_statistics() -> None:
     if not is_replaying():
         warn(
             TrainingModeWarning,
@@ -148,7 +148,7 @@ def batch_norm_tangent(
 ) -> Tensor:
     """The tangent of batch norm; running statistics are read, never updated."""
     if training:
-        _warn_of_batch_statistics()
+        warn_of_batch_statistics()
         running_mean = running_var = None
     return tangent(
         _batch_norm, input, running_mean, running_var, weight, bias, training, momentum, eps

@@ -20,28 +20,38 @@ from captum_ilin.ruletable import RuleTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RULES", "by_channel", "standardized"]
+__all__ = [
+    "RULES",
+    "by_channel",
+    "inverse_deviation",
+    "inverse_root_mean_square",
+    "last",
+    "renorm_scale",
+    "response_scale",
+    "scaled",
+    "standardized",
+]
 
 RULES = RuleTable()
 
 
 def standardized(input: Tensor, dims: list[int], eps: float) -> Tensor:
     """(z − mean z) · rstd0 over ``dims``."""
-    return (input - input.mean(dims, keepdim=True)) * hold(_inverse_deviation, input, dims, eps)
+    return (input - input.mean(dims, keepdim=True)) * hold(inverse_deviation, input, dims, eps)
 
 
-def _inverse_deviation(input: Tensor, dims: list[int], eps: float) -> Tensor:
+def inverse_deviation(input: Tensor, dims: list[int], eps: float) -> Tensor:
     return torch.rsqrt(input.var(dims, correction=0, keepdim=True) + eps)
 
 
-def _scaled(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+def scaled(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
         flowing = hold(lambda: is_active(weight))
         input = split(torch.mul, input, weight, flowing=[0, 1]) if flowing else input * weight
     return input if bias is None else input + bias
 
 
-def _last(input: Tensor, count: int) -> list[int]:
+def last(input: Tensor, count: int) -> list[int]:
     return list(range(input.dim() - count, input.dim()))
 
 
@@ -54,10 +64,10 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Layer norm (Ba et al. 2016)."""
-    dims = _last(input, len(normalized_shape))
+    dims = last(input, len(normalized_shape))
     if hold(lambda: is_active(input) and not (is_active(weight) or is_active(bias))):
         return _layer_norm_of_input(input, normalized_shape, weight, bias, eps, dims)
-    return _scaled(standardized(input, dims, eps), weight, bias)
+    return scaled(standardized(input, dims, eps), weight, bias)
 
 
 def _layer_norm_of_input(
@@ -123,11 +133,11 @@ def rms_norm(
     """RMS norm (Zhang & Sennrich 2019)."""
     if eps is None:
         eps = torch.finfo(input.dtype).eps
-    dims = _last(input, len(normalized_shape))
-    return _scaled(input * hold(_inverse_root_mean_square, input, dims, eps), weight, None)
+    dims = last(input, len(normalized_shape))
+    return scaled(input * hold(inverse_root_mean_square, input, dims, eps), weight, None)
 
 
-def _inverse_root_mean_square(input: Tensor, dims: list[int], eps: float) -> Tensor:
+def inverse_root_mean_square(input: Tensor, dims: list[int], eps: float) -> Tensor:
     return torch.rsqrt(input.square().mean(dims, keepdim=True) + eps)
 
 
@@ -142,7 +152,7 @@ def group_norm(
     """Group norm (Wu & He 2018)."""
     grouped = input.reshape(input.shape[0], num_groups, -1)
     centred = (grouped - grouped.mean(2, keepdim=True)).reshape(input.shape)
-    scale = hold(_inverse_deviation, grouped, [2], eps)
+    scale = hold(inverse_deviation, grouped, [2], eps)
     scale = scale.repeat_interleave(input.shape[1] // num_groups, 1)
     scale = scale.view(*input.shape[:2], *[1] * (input.dim() - 2))
     return by_channel(centred * scale, weight, bias)  # no view: the model may write to it
@@ -162,7 +172,7 @@ def torch_group_norm(
 
 def by_channel(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     shape = (-1,) + (1,) * (input.dim() - 2)
-    return _scaled(
+    return scaled(
         input,
         None if weight is None else weight.view(shape),
         None if bias is None else bias.view(shape),
@@ -182,10 +192,10 @@ def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
     """z · scale0 (Krizhevsky et al. 2012)."""
-    return input * hold(_response_scale, input, size, alpha, beta, k)
+    return input * hold(response_scale, input, size, alpha, beta, k)
 
 
-def _response_scale(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+def response_scale(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
     ones = torch.ones_like(input)
     squares = input.square().flatten(2).unsqueeze(1)
     before, after = size // 2, (size - 1) // 2
@@ -196,10 +206,10 @@ def _response_scale(input: Tensor, size: int, alpha: float, beta: float, k: floa
 @RULES.freezes(*spellings("renorm"), inplace=writings("renorm"))
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """z · scale0, the scale that takes each slice's norm down to ``maxnorm``."""
-    return input * hold(_renorm_scale, input, p, dim, maxnorm)
+    return input * hold(renorm_scale, input, p, dim, maxnorm)
 
 
-def _renorm_scale(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+def renorm_scale(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     dims = [other for other in range(input.dim()) if other != dim % input.dim()]
     norm = torch.linalg.vector_norm(input, p, dims, keepdim=True)
     return torch.where(norm > maxnorm, maxnorm / (norm + 1e-7), torch.ones_like(norm))

@@ -60,13 +60,20 @@ def _quotient(op: Op, *aliases: Op, at_zero: float, inplace: tuple[Op, ...] = ()
     _writes_secant(partial(quotient, op, at_zero=at_zero), *inplace, plain=op)
 
 
-def _tangent(op: Op, *aliases: Op, inplace: tuple[Op, ...] = (), rank: int = 1) -> None:
+def _tangent(
+    op: Op,
+    *aliases: Op,
+    inplace: tuple[Op, ...] = (),
+    rank: int = 1,
+    scale_rank: int | None = 0,
+) -> None:
     """Register op and its aliases with their first-order Taylor expansion."""
     register = RULES.freezes(
         op,
         *aliases,
         inplace=inplace,
         rank=rank,
+        scale_rank=scale_rank,
         is_tangent=True,
         is_elementwise=op in _GATES_BY_ELEMENT,
     )
@@ -180,22 +187,29 @@ _tangent(
 _tangent(torch.softmax, Tensor.softmax, torch.special.softmax, rank=2)
 _tangent(F.softmax, rank=2)
 _tangent(F.softmin, rank=2)
-_tangent(torch.rsqrt, Tensor.rsqrt, inplace=(torch.rsqrt_, Tensor.rsqrt_), rank=2)
+_tangent(
+    torch.rsqrt,
+    Tensor.rsqrt,
+    inplace=(torch.rsqrt_, Tensor.rsqrt_),
+    rank=2,
+    scale_rank=2,
+)
 _tangent(
     torch.reciprocal,
     Tensor.reciprocal,
     inplace=(torch.reciprocal_, Tensor.reciprocal_),
     rank=2,
+    scale_rank=None,
 )
-_tangent(torch.var, Tensor.var, rank=2)
-_tangent(torch.std, Tensor.std, rank=2)
-_tangent(torch.var_mean, rank=2)
-_tangent(torch.std_mean, rank=2)
-_tangent(torch.norm, rank=2)
-_tangent(Tensor.norm, rank=2)
-_tangent(torch.linalg.norm, rank=2)
-_tangent(torch.linalg.vector_norm, rank=2)
-_tangent(torch.linalg.matrix_norm, rank=2)
+_tangent(torch.var, Tensor.var, rank=2, scale_rank=2)
+_tangent(torch.std, Tensor.std, rank=2, scale_rank=2)
+_tangent(torch.var_mean, rank=2, scale_rank=2)
+_tangent(torch.std_mean, rank=2, scale_rank=2)
+_tangent(torch.norm, rank=2, scale_rank=2)
+_tangent(Tensor.norm, rank=2, scale_rank=2)
+_tangent(torch.linalg.norm, rank=2, scale_rank=2)
+_tangent(torch.linalg.vector_norm, rank=2, scale_rank=2)
+_tangent(torch.linalg.matrix_norm, rank=2, scale_rank=2)
 
 
 @RULES.freezes(torch.cdist, rank=2, is_tangent=True)
@@ -226,7 +240,7 @@ _tangent(torch.cosh, Tensor.cosh, inplace=(torch.cosh_, Tensor.cosh_))
 _tangent(torch.log, Tensor.log, inplace=(torch.log_, Tensor.log_))
 _tangent(torch.log2, Tensor.log2, inplace=(torch.log2_, Tensor.log2_))
 _tangent(torch.log10, Tensor.log10, inplace=(torch.log10_, Tensor.log10_))
-_tangent(torch.sqrt, Tensor.sqrt, inplace=(torch.sqrt_, Tensor.sqrt_))
+_tangent(torch.sqrt, Tensor.sqrt, inplace=(torch.sqrt_, Tensor.sqrt_), scale_rank=2)
 _tangent(torch.logaddexp, Tensor.logaddexp)
 _tangent(torch.hypot, Tensor.hypot, inplace=(Tensor.hypot_,))
 _tangent(torch.logit, Tensor.logit, torch.special.logit, inplace=(torch.logit_, Tensor.logit_))

@@ -39,10 +39,18 @@ def _rank_of_power(input: Any, exponent: Any) -> int | None:
     return 2 if exponent < 0 else None
 
 
+def _scale_rank_of_power(input: Any, exponent: Any) -> int | None:
+    """2 for roots and their reciprocals, 0 for 2^z, – for the others."""
+    if not isinstance(exponent, (int, float)):
+        return None if is_active(input) else 0
+    return 2 if exponent < 1 and exponent % 1 else None
+
+
 @RULES.freezes(
     *(torch.pow, Tensor.pow, Tensor.__pow__, torch.float_power, Tensor.float_power),
     inplace=(Tensor.pow_, Tensor.__ipow__, Tensor.float_power_),
     rank=_rank_of_power,
+    scale_rank=_scale_rank_of_power,
     is_elementwise=True,
 )
 def pow(input: Any, exponent: Any) -> Tensor:

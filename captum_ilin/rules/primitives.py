@@ -3,6 +3,7 @@
 secant   φ(z) = [φ(z0)/z0] · z, slope φ'(0) at z0 = 0: no intercept.
 product  the factor with the highest gate rank is held; a tie is split evenly.
 split    ½·a·b0 + ½·a0·b, and 1/n each for n factors.
+evenly   the same of an op that is no product to look at, such as a/b or A⁻¹B.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import torch
 from torch import Tensor
 
 from captum_ilin.activity import gate_rank, is_active
+from captum_ilin.arguments import tensors
 from captum_ilin.holding import hold, is_taped
 from captum_ilin.tangent import linearized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["product", "quotient", "secant", "split", "with_slope"]
+__all__ = ["evenly", "product", "quotient", "released", "secant", "split", "with_slope"]
 
 
 def secant(
@@ -104,12 +106,18 @@ def product(op: Callable[..., Tensor], *factors: Any) -> Tensor:
     >>> linearize(lambda x: torch.mul(x[:, :1], x[:, 1:].sigmoid()), x, rules=rules).weight()
     tensor([[0.9526, 0.0000]])
     """
+    factors, flowing = released(factors)
+    return op(*factors) if len(flowing) <= 1 else split(op, *factors, flowing=flowing)
+
+
+def released(factors: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int]]:
+    """``factors``, held but for the active ones of the lowest rank, and the places of those."""
     flowing = hold(lambda: _flowing(factors))
     factors = tuple(
         hold(factor) if isinstance(factor, Tensor) and position not in flowing else factor
         for position, factor in enumerate(factors)
     )
-    return op(*factors) if len(flowing) <= 1 else split(op, *factors, flowing=flowing)
+    return factors, flowing
 
 
 def split(op: Callable[..., Tensor], *factors: Any, flowing: list[int]) -> Tensor:
@@ -118,6 +126,13 @@ def split(op: Callable[..., Tensor], *factors: Any, flowing: list[int]) -> Tenso
         sum(isinstance(factor, Tensor) for factor in factors[:position]) for position in flowing
     ]
     return linearized(op, factors, {}, positions, share=1 / len(flowing))
+
+
+def evenly(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """1/n of the tangent in each of the n active arguments of ``op``."""
+    flat = tensors((args, kwargs))
+    active = hold(lambda: [i for i, value in enumerate(flat) if is_active(value)])
+    return linearized(op, args, kwargs, active, share=1 / max(len(active), 1))
 
 
 def _flowing(factors: tuple[Any, ...]) -> list[int]:
