@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from captum_ilin import TANGENT_RULES, check_affine_map, linearize
+from captum_ilin import DEFAULT_RULES, TANGENT_RULES, check_affine_map, linearize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from captum_ilin import RuleTable
 
 __all__ = ["Pair", "assert_defined", "assert_jacobian", "joined"]
 
@@ -66,12 +68,15 @@ def assert_defined(
     definition: Callable[..., Pair],
     *inputs: Tensor,
     constants: tuple[Any, ...] = (),
+    rules: RuleTable = DEFAULT_RULES,
 ) -> None:
     """W and b are those of ``definition``, the Jacobian under TANGENT_RULES; every law holds.
 
     ``forward`` is given the inputs and the constants, ``definition`` their pairs instead.
     """
-    affine_map = linearize(forward, inputs, additional_forward_args=constants, strict=True)
+    affine_map = linearize(
+        forward, inputs, additional_forward_args=constants, rules=rules, strict=True
+    )
     check_affine_map(affine_map)
 
     def free(*values: Tensor) -> Tensor:
