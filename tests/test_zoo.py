@@ -12,7 +12,7 @@ import torch
 
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
-from captum_ilin import TANGENT_RULES, linearize
+from captum_ilin import ATTNLRP_RULES, SPLIT_RULES, TANGENT_RULES, RuleTable, linearize
 from comparisons.__main__ import main
 from comparisons.zoo import ARCHITECTURES, Architecture
 from comparisons.zoo.measure import Exactness, measure
@@ -82,6 +82,24 @@ TANGENT = (
 @pytest.mark.parametrize("name", TANGENT)
 def test_architecture_is_exact_at_its_tangent(name: str) -> None:
     assert_exact(measured(BY_NAME[name], TANGENT_RULES))
+
+
+SPLIT = (
+    *("alexnet", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "efficientnet_b0_gn"),
+    *("convnext_tiny", "VisionTransformer", "swin_t", "cait_xxs24_224", "sequencer2d_s"),
+    *("LlamaForCausalLM (eager)", "LlamaForCausalLM (sdpa)", "BertForMaskedLM (eager)"),
+    *("GPT2LMHeadModel", "MambaForCausalLM", "Qwen3MoeForCausalLM"),
+    *("T5ForConditionalGeneration", "WhisperForConditionalGeneration"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rules", [ATTNLRP_RULES, SPLIT_RULES], ids=lambda rules: rules.name)
+@pytest.mark.parametrize("name", SPLIT)
+def test_architecture_is_exact_with_products_split(name: str, rules: RuleTable) -> None:
+    found = measured(BY_NAME[name], rules)
+    assert_exact(found)
+    assert found.completeness_error <= 1e-11
 
 
 def test_the_zoo_is_large_and_its_names_differ() -> None:

@@ -13,7 +13,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from captum_ilin import DEFAULT_RULES, TANGENT_RULES, check_affine_map, linearize
+from captum_ilin import (
+    ATTNLRP_RULES,
+    DEFAULT_RULES,
+    SPLIT_RULES,
+    TANGENT_RULES,
+    check_affine_map,
+    linearize,
+)
 from tests.fingerprint import untouched
 from tests.random_networks import LAYERS, TABLE, WIDTH, Step, network
 
@@ -62,7 +69,7 @@ def _points(seed: int, in_halves: bool) -> Tensor:
 
 
 def check(steps: list[Step], x: Tensor) -> None:
-    """Every law under both tables, the Jacobian, and nothing touched."""
+    """Every law under all tables, the Jacobian, and nothing touched."""
     forward = network(steps)
     assume(torch.isfinite(forward(x)).all())
     jacobian = None
@@ -71,7 +78,7 @@ def check(steps: list[Step], x: Tensor) -> None:
         assume(torch.isfinite(jacobian).all())
         assume(len(x) == 1 or _is_within_a_region(steps, x, jacobian))
     with untouched(forward, x):
-        for table in (DEFAULT_RULES, TANGENT_RULES):
+        for table in (DEFAULT_RULES, ATTNLRP_RULES, SPLIT_RULES, TANGENT_RULES):
             affine_map = linearize(forward, x, rules=table, strict=True)
             check_affine_map(affine_map)
     if jacobian is not None:
