@@ -47,9 +47,9 @@ _tangents(
     scale_rank=None,
 )
 _tangents(
+    *functions("linalg", "cond"),
     *spellings("dist", "nuclear_norm", "frobenius_norm", "norm_except_dim"),
     *spellings("cov", "corrcoef"),
-    *functions("linalg", "cond"),
     rank=2,
     scale_rank=2,
 )
