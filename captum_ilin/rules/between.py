@@ -28,31 +28,54 @@ from captum_ilin.slope import Slope, sloped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["matrixed", "midway", "rescaled", "rescaling"]
+    Chord = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], tuple[Tensor, Tensor]]
+
+__all__ = ["matrixed", "midway", "piecewise_rescaling", "rescaled", "rescaling"]
 
 
-def rescaled(op: Callable[..., Tensor], input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+def rescaled(
+    op: Callable[..., Tensor],
+    input: Tensor,
+    *args: Any,
+    chord: Chord | None = None,
+    **kwargs: Any,
+) -> Tensor:
     """φ(z), each element with the chord's slope between the two points.
 
     Args:
         op: φ, of each element of ``input`` alone.
         input: z, any shape.
         args, kwargs: further arguments of ``op``, constant.
+        chord: how value and slope are found. Default: `rescaling`.
 
     Returns:
         φ(z), shaped like z.
     """
 
-    def chord(input: Tensor) -> tuple[Tensor, Tensor]:
+    def found(input: Tensor) -> tuple[Tensor, Tensor]:
         there = counterpart()
         other = there.args[0] if there.args else there.kwargs["input"]
-        return rescaling(lambda z: op(z, *args, **kwargs), input, other)
+        return (chord or rescaling)(lambda z: op(z, *args, **kwargs), input, other)
 
     if is_taped():
-        value, slope = hold(chord, input) if not is_replaying() else hold(None)
+        value, slope = hold(found, input) if not is_replaying() else hold(None)
         return input * slope + hold(lambda: value - input.detach() * slope)
-    value, slope = hold(chord, input)
+    value, slope = hold(found, input)
     return with_slope(input, value, slope)
+
+
+def piecewise_rescaling(
+    function: Callable[[Tensor], Tensor], here: Tensor, there: Tensor
+) -> tuple[Tensor, Tensor]:
+    """φ(z) and the quotient, of a φ that is affine on every piece: there it has no noise.
+
+    Only where the points are equal is it 0/0, and the slope of the piece taken.
+    """
+    value, step = function(here), here - there
+    slope = (value - function(there)).div_(step)
+    if torch.isnan(slope.sum()):
+        slope = torch.where(step == 0, _derivative(function, here), slope)
+    return value, slope
 
 
 def rescaling(
@@ -61,23 +84,27 @@ def rescaling(
     """φ(z), and (φ(z) − φ(z')) / (z − z').
 
     The quotient's error is that of rounding φ over Δz. Near enough, the derivative midway,
-    whose own error is |φ'''| Δz²/24, is the better one: it is taken where it closes the sum as
+    whose own error is |φ‴| Δz²/24, is the better one: it is taken where it closes the sum as
     well, |φ'(m) Δz − Δφ| within the rounding of z and φ. A kink between the points shows in
-    that.
+    that. Both errors are the same at Δz = (24 ε)^⅓ where z, φ and φ‴ are of size one.
     """
     value, step = function(here), here - there
     change = value - function(there)
     slope = change / step
-    eps = torch.finfo(step.dtype).eps
-    reach = (24 * eps) ** (1 / 3) * (1 + here.abs())
-    near = step.abs() <= reach
+    near = step.abs() <= (24 * torch.finfo(step.dtype).eps) ** (1 / 3)
     if near.any():
-        middle = there + step / 2
-        tangent = _derivative(function, middle)
-        rounding = 2 * eps * (value.abs() + (value - change).abs() + here.abs())
-        closes = (tangent * step - change).abs() <= rounding
-        slope = torch.where(near & closes | (step == 0), tangent, slope)
+        tangent = _derivative(function, there + step / 2)
+        slope = torch.where(near & _closes(tangent, here, step, value, change), tangent, slope)
     return value, slope
+
+
+def _closes(
+    tangent: Tensor, here: Tensor, step: Tensor, value: Tensor, change: Tensor
+) -> Tensor:
+    """Whether the tangent gives the change, to rounding."""
+    rounding = 2 * torch.finfo(step.dtype).eps
+    scale = value.abs() + (value - change).abs() + here.abs()
+    return ((tangent * step - change).abs() <= rounding * scale) | (step == 0)
 
 
 def _derivative(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:

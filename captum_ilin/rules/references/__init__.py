@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from captum_ilin.activity import copied
 from captum_ilin.rule import Kind, Op, Rule, op_name
-from captum_ilin.rules.between import midway, rescaled
+from captum_ilin.rules.between import midway, piecewise_rescaling, rescaled
 from captum_ilin.rules.references import recurrent, spelled
-from captum_ilin.rules.references.names import ELEMENTWISE, OF_DEGREE_TWO
+from captum_ilin.rules.references.names import ELEMENTWISE, OF_DEGREE_TWO, PIECEWISE
 from captum_ilin.ruletable import RuleTable
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def _between(op: Op, rule: Rule) -> Rule:
     plain = rule.plain or (partial(_out_of_place, op) if rule.inplace else op)
     name = op_name(rule.plain or op)
     name = name if name.endswith("__") else name.removesuffix("_")
+    if name in PIECEWISE:
+        return _replaced(rule, plain, partial(rescaled, chord=piecewise_rescaling))
     if name in ELEMENTWISE:
         return _replaced(rule, plain, rescaled)
     if name in OF_DEGREE_TWO:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-__all__ = ["ELEMENTWISE", "OF_DEGREE_TWO"]
+__all__ = ["ELEMENTWISE", "OF_DEGREE_TWO", "PIECEWISE"]
 
 # Of their first argument alone; an op of this list that has two active ones is not rescaled.
 ELEMENTWISE = frozenset(
     (
-        *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "celu", "selu", "gelu"),
-        *("silu", "mish", "hardswish", "hardsigmoid", "hardtanh", "sigmoid", "log_sigmoid"),
-        *("softplus", "softsign", "tanh", "tanhshrink", "softshrink", "hardshrink", "logit"),
-        *("threshold", "clamp", "clip", "clamp_min", "clamp_max", "abs", "absolute"),
+        *("elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "sigmoid"),
+        *("log_sigmoid", "softplus", "softsign", "tanh", "tanhshrink", "logit"),
         *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt"),
         *("reciprocal", "square", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh"),
         *("asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "sinc", "digamma", "lgamma"),
         *("polygamma", "mvlgamma", "i0", "special_i0e", "special_i1", "special_i1e"),
         *("special_entr", "special_erfcx", "special_log_ndtr", "special_ndtr"),
-        *("special_ndtri", "frac", "fmod", "remainder", "nan_to_num"),
+        *("special_ndtri",),
+    )
+)
+
+# Those that are affine on every piece.
+PIECEWISE = frozenset(
+    (
+        *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "hardsigmoid", "hardtanh"),
+        *("softshrink", "hardshrink", "threshold", "clamp", "clip", "clamp_min", "clamp_max"),
+        *("abs", "absolute", "frac", "fmod", "remainder", "nan_to_num"),
         *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
     )
 )
