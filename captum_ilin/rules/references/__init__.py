@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from captum_ilin.activity import copied
 from captum_ilin.rule import Kind, Op, Rule, op_name
 from captum_ilin.rules.between import midway, piecewise_rescaling, rescaled
 from captum_ilin.rules.references import recurrent, spelled
@@ -68,7 +67,8 @@ def _replaced(rule: Rule, plain: Op, between: Op) -> Rule:
 
 
 def _written(plain: Op, between: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return input.copy_(between(plain, copied(input), *args, **kwargs))
+    """The in-place form: what is between two points keeps nothing of its input."""
+    return input.copy_(between(plain, input, *args, **kwargs))
 
 
 def _out_of_place(op_: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
