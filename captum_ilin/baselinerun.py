@@ -115,19 +115,28 @@ class BaselineRun(Freezing):
 
     def _pass_on(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
         """The op's value, active, without the graph of the op."""
-        args, kwargs = arguments.detached()
-        with torch.no_grad():
-            if rule.inplace:
-                args = (args[0].clone(), *args[1:])
-            value = op(*args, **kwargs)
-        result = mapped(value, self._activated)
         rank, _ = self._ranked(rule, arguments)
         if rule.inplace:
-            arguments.args[0].copy_(result)
-            self.activity.mark_written(arguments.args[0], rank)
-            return arguments.args[0]
+            return self._write(op, rank, arguments)
+        args, kwargs = arguments.detached()
+        with torch.no_grad():
+            value = op(*args, **kwargs)
+        result = mapped(value, self._activated)
         self._mark(result, rank)
         return result
+
+    def _write(self, op: Op, rank: int, arguments: Arguments) -> Tensor:
+        target: Tensor = arguments.args[0]
+        args, kwargs = arguments.detached()
+        if self.activity.rank(target) is None:
+            with torch.no_grad():
+                value = op(args[0].clone(), *args[1:], **kwargs)
+            target.copy_(self._activated(value))
+        else:
+            with torch.no_grad():  # written in place, the target keeps its node
+                op(target, *args[1:], **kwargs)
+        self.activity.mark_written(target, rank)
+        return target
 
     def _activated(self, value: Tensor) -> Tensor:
         if not (value.is_floating_point() or value.is_complex()):

@@ -80,10 +80,15 @@ def piecewise_rescaling(
     Only where the points are equal is it 0/0, and the slope of the piece taken.
     """
     value, step = function(here), here - there
-    slope = (value - function(there)).div_(step)
+    slope = _change(value, function(there)).div_(step)
     if torch.isnan(slope.sum()):
         slope = torch.where(step == 0, _derivative(function, here), slope)
     return value, slope
+
+
+def _change(value: Tensor, other: Tensor) -> Tensor:
+    """φ(z) − φ(z'), in the memory of the second."""
+    return torch.sub(value, other, out=other)
 
 
 def rescaling(
@@ -97,17 +102,15 @@ def rescaling(
     that. Both errors are the same at Δz = (24 ε)^⅓ where z, φ and φ‴ are of size one.
     """
     value, step = function(here), here - there
-    change = value - function(there)
-    slope = change / step
+    slope = _change(value, function(there)).div_(step)
     reach = _reach(here)
     if not step.is_contiguous() or not _is_of_each_number(function):
-        near = step.abs() <= reach
-        better = _tangent_or_quotient(function, here, there, value, change)
-        return value, torch.where(near, better, slope)
+        better = _tangent_or_quotient(function, here, there)
+        return value, torch.where(step.abs() <= reach, better, slope)
     places = _near(step, reach)
     if len(places):
-        parts = (t.reshape(-1)[places] for t in (here, there, value, change))
-        slope.view(-1)[places] = _tangent_or_quotient(function, *parts)
+        near = (z.reshape(-1)[places] for z in (here, there))
+        slope.view(-1)[places] = _tangent_or_quotient(function, *near)
     return value, slope
 
 
@@ -128,24 +131,24 @@ def _reach(here: Tensor) -> float:
 
 
 def _near(step: Tensor, reach: float) -> Tensor:
-    """Where |Δz| ≤ reach, in the order of memory; NumPy finds few among many much faster."""
+    """Where |Δz| ≤ reach, in the order of memory; Δz is overwritten.
+
+    NumPy finds few among many much faster.
+    """
     if step.device.type == "cpu" and step.dtype in (torch.float32, torch.float64):
-        found = np.flatnonzero(np.abs(step.numpy()) <= reach)
+        sizes = step.numpy()
+        found = np.flatnonzero(np.abs(sizes, out=sizes) <= reach)
         return torch.from_numpy(found)
     return (step.abs() <= reach).reshape(-1).nonzero()[:, 0]
 
 
 def _tangent_or_quotient(
-    function: Callable[[Tensor], Tensor],
-    here: Tensor,
-    there: Tensor,
-    value: Tensor,
-    change: Tensor,
+    function: Callable[[Tensor], Tensor], here: Tensor, there: Tensor
 ) -> Tensor:
     """The derivative midway where it gives the change to rounding, or the points are equal."""
-    step = here - there
-    tangent = _derivative(function, there + step / 2)
-    scale = value.abs() + (value - change).abs() + here.abs()
+    step, value, other = here - there, function(here), function(there)
+    change, tangent = value - other, _derivative(function, there + step / 2)
+    scale = value.abs() + other.abs() + here.abs()
     closes = (tangent * step - change).abs() <= 2 * torch.finfo(step.dtype).eps * scale
     return torch.where(closes | (step == 0), tangent, change / step)
 
