@@ -295,28 +295,28 @@ class InstanceWiseLinearization(GradientAttribution):
         constants: tuple[Any, ...],
     ) -> Tensor:
         """The delta of attributions that were returned."""
-        befores = list(each_baseline(baselines, points))
+        compared = list(each_baseline(baselines, points))
         terms = attributions if isinstance(attributions, tuple) else (attributions,)
         if not self.multiplies_by_inputs:
-            if len(befores) > 1:
+            if len(compared) > 1:
                 raise NotOfferedError(
                     "W averaged over several baselines does not tell Σ W ∘ (x − x'). Ask "
                     "attribute for return_convergence_delta."
                 )
-            terms = steps_times(terms, points, befores[0])
-        return self._delta_between(terms, points, befores, target, constants)
+            terms = steps_times(terms, points, compared[0])
+        return self._delta_between(terms, points, compared, target, constants)
 
     def _delta_between(
         self,
         terms: tuple[Tensor, ...],
         points: tuple[Tensor, ...],
-        befores: list[tuple[Tensor, ...]],
+        compared: list[tuple[Tensor, ...]],
         target: Any,
         constants: tuple[Any, ...],
     ) -> Tensor:
         total = torch.stack([row_sums(term) for term in terms]).sum(0)
         value = self._value(points, target, constants)
-        before = [self._value(baseline, target, constants) for baseline in befores]
+        before = [self._value(baseline, target, constants) for baseline in compared]
         return (total - (value - torch.stack(before).mean(0))).detach()
 
     def _value(

@@ -53,14 +53,14 @@ def differences(
     Cost: two forward passes and one backward pass for each baseline.
     """
     found: list[Parts] = []
-    befores = list(each_baseline(baselines, points))
-    for before in befores:
+    compared = list(each_baseline(baselines, points))
+    for before in compared:
         comparison = Comparison.at(before, forward_func, constants, rules, strict=strict)
         forward = between(forward_func, comparison)
         weights = weights_of(forward, leaves_of(points), target, constants)
         found.append(tuple(weight.detach() for weight in weights))
-    terms = [steps_times(w, points, before) for w, before in zip(found, befores, strict=True)]
-    return Differences(_mean(terms), _mean(found), befores)
+    terms = [steps_times(w, points, before) for w, before in zip(found, compared, strict=True)]
+    return Differences(_mean(terms), _mean(found), compared)
 
 
 def steps_times(weights: Parts, points: Parts, before: Parts) -> Parts:
