@@ -7,7 +7,7 @@ are active. What the model later writes over is copied before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -101,7 +101,7 @@ class BaselineRun(Freezing):
 
     def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
         if not torch.is_grad_enabled():
-            return super()._freeze(op, rule, arguments)
+            return super()._freeze(op, replace(rule, function=op), arguments)
         site, is_affine = self._site(rule.name), runs_as_it_is(rule, arguments)
         if is_affine:
             self.calls.append(Call(op, site, constants_of_call(arguments)))

@@ -7,6 +7,8 @@ here has the n-th call of the run at the baseline as its counterpart.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +19,8 @@ from captum_ilin.baselinerun import constants_of_call, runs_as_it_is
 from captum_ilin.counterpart import paired
 from captum_ilin.errors import BaselinePathError
 from captum_ilin.freezing import Freezing
+from captum_ilin.reports import Reports
+from captum_ilin.rules.between import midway, out_of_place, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +50,7 @@ class BetweenRun(Freezing):
         ledger: Ledger | None = None,
     ) -> None:
         super().__init__(rules, strict=strict, ledger=ledger)
+        self.reports = Reports(strict, is_between=True)
         self._calls, self._position, self._is_beside = calls, 0, False
 
     def again(self, ledger: Ledger | None = None) -> BetweenRun:
@@ -65,8 +70,10 @@ class BetweenRun(Freezing):
         return super().finish(outputs)
 
     def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
-        if self._is_beside or not torch.is_grad_enabled():
+        if self._is_beside:
             return super()._freeze(op, rule, arguments)
+        if not torch.is_grad_enabled():  # a constant, which no rule between points is asked for
+            return super()._freeze(op, replace(rule, function=op), arguments)
         call = self._next(op, rule)
         if call.constants is not None and runs_as_it_is(rule, arguments):
             if not _are_equal(constants_of_call(arguments), call.constants):
@@ -76,6 +83,12 @@ class BetweenRun(Freezing):
         self._check_shapes(rule, arguments, there)
         with paired(there):
             return super()._freeze(op, rule, arguments)
+
+    def _affine_piece(self, op: Op, *, writes: bool) -> Op:
+        """The tangent midway, which leaves less over than one at either point."""
+        if writes:
+            return partial(written, partial(out_of_place, op), midway)
+        return partial(midway, op)
 
     def _next(self, op: Op, rule: Rule) -> Call:
         if self._position == len(self._calls):

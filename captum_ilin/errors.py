@@ -232,13 +232,38 @@ def without_rule(
         else "Frozen at its tangent: the map is still exact, with the intercept in the bias, "
         "but the split between weight and bias is a default nobody chose."
     )
+    return f"No rule for: {names}. {done} {_advice(_ADD_A_RULE, sites, functions)}"
+
+
+def without_rule_between(
+    sites: Sequence[object], functions: Collection[object] = (), *, strict: bool = False
+) -> str:
+    """The same about ops without a rule between two operating points."""
+    names = ", ".join(str(site) for site in sites)
+    done = (
+        "strict=True refuses to take its tangent."
+        if strict
+        else "Frozen at its tangent midway between the points (a custom function at x), which "
+        "need not pass through both: F(x) − F(x') may have a remainder, which the certificate "
+        "shows as baseline_error."
+    )
+    advice = _advice(_ADD_A_RULE_BETWEEN, sites, functions)
+    return f"No rule between two points for: {names}. {done} {advice}"
+
+
+def _advice(add_a_rule: str, sites: Sequence[object], functions: Collection[object]) -> str:
     advice = [
-        *([_ADD_A_RULE] if any(site not in functions for site in sites) else []),
+        *([add_a_rule] if any(site not in functions for site in sites) else []),
         *([_REWRITE_THE_FUNCTION] if functions else []),
     ]
-    return f"No rule for: {names}. {done} {' '.join(advice)}"
+    return " ".join(advice)
 
 
+_ADD_A_RULE_BETWEEN = (
+    "Add a rule: `linearize(..., rules=REFERENCE_RULES | {op: rule})`, where rule has the op's "
+    "own signature, finds the op's arguments at the baseline by `counterpart()`, and passes "
+    "what it freezes through `hold`."
+)
 _ADD_A_RULE = (
     "Add a rule: `linearize(..., rules=DEFAULT_RULES | {op: rule})`, where rule has the op's "
     "own signature and passes what it freezes through `hold`."

@@ -8,6 +8,7 @@ An op without a rule is frozen at its tangent, still exact, and reported.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -195,7 +196,7 @@ class Freezing(TorchFunctionMode):
         if rule is None or rule.kind in _WITHOUT_RULE:
             if not torch.is_grad_enabled():  # constant, whatever the op
                 return func(*arguments.args, **arguments.kwargs)
-            rule = self._tangent_of(func) if rule is None else self._settled(func, rule)
+            rule = self._without_rule(func, rule, arguments)
         elif rule.kind is Kind.CONSTANT:
             args, kwargs = arguments.detached()
             result = func(*args, **kwargs)
@@ -207,10 +208,12 @@ class Freezing(TorchFunctionMode):
             return func(*arguments.args, **arguments.kwargs)
         return self._freeze(func, rule, arguments)
 
-    def _settled(self, func: Op, rule: Rule) -> Rule:
-        """What is done with an op that is left without a rule, or refused, on purpose."""
-        if rule.kind is Kind.REFUSED:
+    def _without_rule(self, func: Op, rule: Rule | None, arguments: Arguments) -> Rule:
+        """What is done with an op that has no rule, on purpose or not, or is refused."""
+        if rule is not None and rule.kind is Kind.REFUSED:
             raise self._refusal(rule.name, rule.reason)
+        if rule is not None and rule.alone is not None and arguments.only_first:
+            return rule
         return self._tangent_of(func)
 
     def _check_transforms(self, func: Op, arguments: Arguments) -> None:
@@ -282,18 +285,23 @@ class Freezing(TorchFunctionMode):
         return output.detach() if self.activity.rank(output) is None else output
 
     def _tangent_of(self, op: Op) -> Rule:
-        """What is done with an op without a rule: its tangent, and a report."""
+        """The rule of an op without one: its tangent, and a report."""
         name, writes = op_name(op), _writes(op, None)
         if writes_unseen(op):
             raise self._refusal(name, _WRITES_UNSEEN)
 
+        take = self._affine_piece(op, writes=writes)
+
         def rule(*args: Any, **kwargs: Any) -> Any:
-            result = (written_tangent if writes else tangent)(op, *args, **kwargs)
+            result = take(*args, **kwargs)
             if not is_replaying():
                 self._report(name, [v for v in tensors(result) if _has_slope(v)])
             return result
 
         return Rule(rule, Kind.RULE, name, inplace=writes)
+
+    def _affine_piece(self, op: Op, *, writes: bool) -> Op:
+        return partial(written_tangent if writes else tangent, op)
 
     def _report(self, name: str, values: list[Tensor]) -> None:
         if any(value.requires_grad for value in values) or not torch.is_grad_enabled():

@@ -15,6 +15,7 @@ from captum_ilin.errors import (
     UnregisteredOpWarning,
     without_derivative,
     without_rule,
+    without_rule_between,
 )
 from captum_ilin.warning import warn
 
@@ -30,12 +31,14 @@ class Reports:
 
     Attributes:
         strict: raise at an op without a rule instead of counting it.
+        is_between: the run lies between two operating points.
         unregistered: where an op without a rule was called, and how often.
         functions: those among them that are custom functions, which can have no rule.
         held: where an op without a rule and without a derivative was called.
     """
 
     strict: bool = False
+    is_between: bool = False
     unregistered: Counter[Site] = field(default_factory=Counter)
     functions: set[Site] = field(default_factory=set)
     held: Counter[Site] = field(default_factory=Counter)
@@ -45,7 +48,7 @@ class Reports:
         if is_function:
             self.functions.add(site)
         if self.strict:
-            raise UnregisteredOpError(without_rule([site], self.functions, strict=True))
+            raise UnregisteredOpError(self._without_rule([site]))
         self.unregistered[site] += 1
 
     def note_held(self, site: Site) -> None:
@@ -55,6 +58,10 @@ class Reports:
     def warn(self) -> None:
         """One warning for all ops without a rule, and one for those without a derivative."""
         if self.unregistered:
-            warn(UnregisteredOpWarning, without_rule(list(self.unregistered), self.functions))
+            warn(UnregisteredOpWarning, self._without_rule(list(self.unregistered)))
         if self.held:
             warn(UnregisteredOpWarning, without_derivative(list(self.held)))
+
+    def _without_rule(self, sites: list[Site]) -> str:
+        message = without_rule_between if self.is_between else without_rule
+        return message(sites, self.functions, strict=self.strict)

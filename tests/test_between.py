@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function
 
 from captum_ilin import (
     ILIN,
@@ -15,6 +16,8 @@ from captum_ilin import (
     BaselinePathError,
     NotOfferedError,
     RuleTypeError,
+    UnregisteredOpError,
+    UnregisteredOpWarning,
     counterpart,
     linearize,
 )
@@ -308,3 +311,89 @@ def test_the_model_is_left_as_it_was() -> None:
     assert network.training
     assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
     assert all(p.grad is None and p.requires_grad for p in network.parameters())
+
+
+# ops without a rule
+
+
+def cubic(x: Tensor) -> Tensor:
+    """An op that no table knows, and that announces itself as ops do."""
+    if has_torch_function((x,)):
+        return handle_torch_function(cubic, (x,), x)  # type: ignore[no-any-return]
+    return x**3
+
+
+def quadratic(x: Tensor) -> Tensor:
+    if has_torch_function((x,)):
+        return handle_torch_function(quadratic, (x,), x)  # type: ignore[no-any-return]
+    return x * x + x
+
+
+def test_an_op_without_a_rule_takes_its_tangent_midway() -> None:
+    x, baseline = double(3, 6), double(3, 6)
+    with pytest.warns(UnregisteredOpWarning, match="No rule between two points for: cubic"):
+        affine_map = linearize(cubic, x, baselines=baseline)
+    W = torch.diagonal(affine_map.weight(), dim1=1, dim2=2)
+    torch.testing.assert_close(W, 3 * ((x + baseline) / 2) ** 2)
+    torch.testing.assert_close(affine_map(x), x**3)
+    error = affine_map.certificate().baseline_error
+    assert error is not None
+    assert error > 1e-6
+
+
+def test_midway_a_quadratic_op_without_a_rule_leaves_nothing_over() -> None:
+    x, baseline = double(3, 6), double(3, 6)
+    with pytest.warns(UnregisteredOpWarning, match=r"a remainder, which the certificate"):
+        affine_map = linearize(quadratic, x, baselines=baseline)
+    torch.testing.assert_close(affine_map(baseline), quadratic(baseline))
+    assert dict(affine_map.certificate().unregistered) == {"quadratic": 1}
+
+
+def test_an_op_without_a_rule_is_refused_if_strict() -> None:
+    with pytest.raises(UnregisteredOpError, match=r"rules=REFERENCE_RULES \| \{op: rule\}`"):
+        linearize(cubic, double(3, 6), baselines=0.5, strict=True)
+
+
+class Squared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx: Any, vector: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return 2 * x * vector
+
+
+def test_a_custom_function_takes_its_tangent_at_x() -> None:
+    def forward(x: Tensor) -> Tensor:
+        return Squared.apply(2 * x) * 1.0  # type: ignore[no-untyped-call, no-any-return]
+
+    x, baseline = double(3, 6), double(3, 6)
+    with pytest.warns(UnregisteredOpWarning, match=r"\(a custom function at x\)"):
+        affine_map = linearize(forward, x, baselines=baseline)
+    W = torch.diagonal(affine_map.weight(), dim1=1, dim2=2)
+    torch.testing.assert_close(W, 8 * x)
+
+
+class Skewed(nn.Module):
+    """Writes where PyTorch would: an op without a rule that ends in an underscore."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        return cubic_(y)
+
+
+def cubic_(x: Tensor) -> Tensor:
+    if has_torch_function((x,)):
+        return handle_torch_function(cubic_, (x,), x)  # type: ignore[no-any-return]
+    return x.pow_(3)
+
+
+def test_an_op_without_a_rule_that_writes() -> None:
+    x, baseline = double(3, 6), double(3, 6)
+    with pytest.warns(UnregisteredOpWarning, match="No rule between two points for: cubic_"):
+        affine_map = linearize(Skewed(), x, baselines=baseline)
+    W = torch.diagonal(affine_map.weight(), dim1=1, dim2=2)
+    torch.testing.assert_close(W, 6 * (x + baseline) ** 2)

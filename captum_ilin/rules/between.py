@@ -2,17 +2,20 @@
 
 rescaled    one function of each element: D = (φ(z) − φ(z')) / (z − z'), DeepLIFT's rescale.
 midway      a polynomial of degree two in all active arguments: D is its slope midway.
-matrixed    a D given by its two products.
+along       one of degree n: D is its slope, averaged along the line between the points.
+stepped     a D given as the move that a step makes.
+matrixed    a D of one argument given by its two products.
 
 Each returns the op's own value at z. As an affine map it is y = D z + c with
 c = φ(z) − D z = φ(z') − D z'.
 
-Source: Shrikumar et al. 2017, arXiv 1704.02685, section 3.5.1.
+Sources: Shrikumar et al. 2017, arXiv 1704.02685, section 3.5.1; Aumann and Shapley 1974, Values
+of Non-Atomic Games, whose value of a product of n factors is the one that Shapley gave.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,11 +31,14 @@ from captum_ilin.rules.primitives import with_slope
 from captum_ilin.slope import Slope, sloped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Chord = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], tuple[Tensor, Tensor]]
 
-__all__ = ["matrixed", "midway", "piecewise_rescaling", "rescaled", "rescaling"]
+__all__ = [
+    *("along", "matrixed", "midway", "out_of_place", "piecewise_rescaling", "rescaled"),
+    *("rescaling", "stepped", "written"),
+]
 
 
 def rescaled(
@@ -125,7 +131,9 @@ def _reach(here: Tensor) -> float:
 
     Where all z are small, so is φ, and the quotient's error, ε |φ/Δz|, is small at Δz ~ z.
     """
-    low, high = torch.aminmax(here)
+    if not here.numel():
+        return 0.0
+    low, high = torch.aminmax(torch.view_as_real(here) if here.is_complex() else here)
     size = max(abs(float(low)), abs(float(high)))
     return min((24 * torch.finfo(here.dtype).eps) ** (1 / 3), size / 16)
 
@@ -145,11 +153,15 @@ def _near(step: Tensor, reach: float) -> Tensor:
 def _tangent_or_quotient(
     function: Callable[[Tensor], Tensor], here: Tensor, there: Tensor
 ) -> Tensor:
-    """The derivative midway where it gives the change to rounding, or the points are equal."""
+    """The derivative midway where it gives the change to rounding, or the points are equal.
+
+    An infinite one, such as that of a root at 0, is then left out: there is nothing to share.
+    """
     step, value, other = here - there, function(here), function(there)
     change, tangent = value - other, _derivative(function, there + step / 2)
     scale = value.abs() + other.abs() + here.abs()
     closes = (tangent * step - change).abs() <= 2 * torch.finfo(step.dtype).eps * scale
+    tangent = tangent.masked_fill(~torch.isfinite(tangent), 0.0)
     return torch.where(closes | (step == 0), tangent, change / step)
 
 
@@ -157,25 +169,133 @@ def _derivative(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     """φ' of each element."""
     with torch.enable_grad():
         leaf = at.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
-    return slope
+        value = function(leaf)
+        (slope,) = torch.autograd.grad(value, leaf, torch.ones_like(value))
+    return slope.conj()
 
 
-def midway(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+def midway(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """A polynomial of degree two: its value at z, its slope midway between the points.
 
     Δ(u·v) = ½(v + v')·Δu + ½(u + u')·Δv, and so for every sum of such products.
     """
+    return along(op, *args, degree=2, **kwargs)
+
+
+def along(op: Callable[..., Any], *args: Any, degree: int, **kwargs: Any) -> Any:
+    """A polynomial of degree n: its value at z, its slope averaged along the line from z' to z.
+
+    Δy = ∫₀¹ J(z' + tΔz) dt Δz. The integrand has degree n − 1 in t, for which ⌈n/2⌉ nodes of
+    Gauss and Legendre are exact. For a product of n factors D is Shapley's.
+
+    Args:
+        op: any torch function that is such a polynomial in its active arguments together.
+        args, kwargs: its arguments.
+        degree: n, at least 1.
+
+    Cost: the op at ⌈n/2⌉ points, and its graph there.
+    """
+    shares, weights = _nodes(max(1, (degree + 1) // 2))
     positions = hold(lambda: _active_positions(args, kwargs))
+    found = hold(lambda: _first_and_offsets(args, kwargs, positions, shares))
+    first, offsets = found[: len(positions)], found[len(positions) :]
+    call = _bound(op, args, kwargs, positions)
+
+    def mean(values: Sequence[Tensor]) -> Any:
+        results = [call(values)]
+        for number in range(len(shares) - 1):
+            own = offsets[number * len(values) : (number + 1) * len(values)]
+            results.append(call([v + o for v, o in zip(values, own, strict=True)]))
+        return _weighted(results, weights)
+
+    return _between(op, args, kwargs, positions, LocalGraph(mean, first))
+
+
+@cache
+def _nodes(count: int) -> tuple[list[float], list[float]]:
+    """Nodes and weights of Gauss and Legendre on [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
+
+
+def _first_and_offsets(
+    args: tuple[Any, ...], kwargs: dict[str, Any], positions: list[int], shares: list[float]
+) -> list[Tensor]:
+    """The point at the first share of the line, and from there the way to the others."""
+    here, there = _two_points(args, kwargs, positions)
+    found = [torch.lerp(old, new, shares[0]) for old, new in zip(there, here, strict=True)]
+    for share in shares[1:]:
+        found += [
+            (share - shares[0]) * (new - old) for old, new in zip(there, here, strict=True)
+        ]
+    return found
+
+
+def _weighted(results: list[Any], weights: list[float]) -> Any:
+    if len(results) == 1:
+        return results[0]
+    parts = zip(*map(tensors, results), strict=True)
+
+    def mean(first: Tensor) -> Tensor:
+        values = next(parts)
+        if not first.is_floating_point() and not first.is_complex():
+            return first
+        return torch.stack([w * v for w, v in zip(weights, values, strict=True)]).sum(0)
+
+    return mapped(results[0], mean)
+
+
+def stepped(
+    op: Callable[..., Tensor], move: Callable[..., Tensor], *args: Any, **kwargs: Any
+) -> Tensor:
+    """The op's value at z, with the D that ``move`` gives as a function of a step.
+
+    Args:
+        op: the op.
+        move: D t, linear in t and built of differentiable ops: called with t, which has a step
+            for each argument of ``args`` (0 for a constant), and with two `Counterpart` like
+            pairs, the arguments and the value at z, and those at z'.
+        args: the op's arguments; only among these may be active ones.
+        kwargs: options of the op.
+    """
+    positions = hold(lambda: _active_positions(args, {}))
+    found = hold(lambda: _both_ends(op, args, kwargs, positions))
+    count = len(positions)
+    here, there, values = found[:count], found[count : 2 * count], found[2 * count :]
+
+    def moved(steps: Sequence[Tensor]) -> Tensor:
+        still = mapped(args, torch.zeros_like)
+        at = [
+            (substituted(args, positions, end), y)
+            for end, y in zip((here, there), values, strict=True)
+        ]
+        return move(substituted(still, positions, steps), *at)
+
+    return _between(op, args, kwargs, positions, LocalGraph(moved, here))
+
+
+def _both_ends(
+    op: Callable[..., Tensor],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    positions: list[int],
+) -> list[Tensor]:
+    """The active arguments at z and at z', and the values there."""
+    ends = _two_points(args, {}, positions)
+    call = _bound(op, args, kwargs, positions)
+    return [*ends[0], *ends[1], *(call(end) for end in ends)]
+
+
+def _between(
+    op: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    positions: list[int],
+    graph: LocalGraph,
+) -> Any:
+    """The op's value at z, with the slope of ``graph``, which lies elsewhere."""
     flat = tensors((args, kwargs))
     variables = [flat[position] for position in positions]
-    middles = hold(lambda: _middles(args, kwargs, positions))
-
-    def call(values: Any) -> Any:
-        full_args, full_kwargs = substituted((args, kwargs), positions, values)
-        return op(*full_args, **full_kwargs)
-
-    graph = LocalGraph(call, middles)
     points = hold(lambda: [variable.detach().clone() for variable in variables])
     values = hold(lambda: _values(op, args, kwargs))
     if is_replaying():
@@ -194,19 +314,51 @@ def _active_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int
     return [i for i, value in enumerate(tensors((args, kwargs))) if is_active(value)]
 
 
-def _middles(
+def _two_points(
     args: tuple[Any, ...], kwargs: dict[str, Any], positions: list[int]
-) -> list[Tensor]:
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The active arguments at z, copied, and at z'."""
     here, there = tensors((args, kwargs)), tensors(tuple(counterpart()))
-    return [torch.lerp(there[p], here[p].detach(), 0.5) for p in positions]
+    return [here[p].detach().clone() for p in positions], [there[p] for p in positions]
+
+
+def _bound(
+    op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], positions: list[int]
+) -> Callable[[Sequence[Tensor]], Any]:
+    """``op`` as a function of the active arguments alone."""
+    still = mapped((args, kwargs), Tensor.detach)
+
+    def call(values: Sequence[Tensor]) -> Any:
+        full_args, full_kwargs = substituted(still, positions, values)
+        return op(*full_args, **full_kwargs)
+
+    return call
 
 
 def _values(
-    op: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+    op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> list[Tensor]:
     full_args, full_kwargs = mapped((args, kwargs), Tensor.detach)
     with torch.no_grad():
         return tensors(op(*full_args, **full_kwargs))
+
+
+def written(
+    plain: Callable[..., Tensor],
+    between: Callable[..., Tensor],
+    input: Tensor,
+    *args: Any,
+    **kwargs: Any,
+) -> Tensor:
+    """The in-place form: what is between two points keeps nothing of its input."""
+    return input.copy_(between(plain, input, *args, **kwargs))
+
+
+def out_of_place(
+    op_: Callable[..., Tensor], input: Tensor, *args: Any, **kwargs: Any
+) -> Tensor:
+    """The value of an op that writes, without the write."""
+    return op_(input.clone(), *args, **kwargs)
 
 
 def matrixed(

@@ -73,7 +73,7 @@ class _Secant(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
         (slope,) = ctx.saved_tensors
-        return vector * slope, None, None
+        return vector * slope.conj(), None, None
 
 
 def quotient(

@@ -8,17 +8,20 @@ shows in the certificate.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from captum_ilin.rule import Kind, Op, Rule, op_name
-from captum_ilin.rules.between import midway, piecewise_rescaling, rescaled
+from captum_ilin.rules.between import (
+    midway,
+    out_of_place,
+    piecewise_rescaling,
+    rescaled,
+    written,
+)
 from captum_ilin.rules.references import recurrent, spelled
 from captum_ilin.rules.references.names import ELEMENTWISE, OF_DEGREE_TWO, PIECEWISE
 from captum_ilin.ruletable import RuleTable
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["references_of"]
 
@@ -39,7 +42,7 @@ def _between(op: Op, rule: Rule) -> Rule:
         return rule
     if rule.kind is not Kind.RULE and not rule.is_piecewise:
         return rule
-    plain = rule.plain or (partial(_out_of_place, op) if rule.inplace else op)
+    plain = rule.plain or (partial(out_of_place, op) if rule.inplace else op)
     name = op_name(rule.plain or op)
     name = name if name.endswith("__") else name.removesuffix("_")
     if name in PIECEWISE:
@@ -48,11 +51,12 @@ def _between(op: Op, rule: Rule) -> Rule:
         return _replaced(rule, plain, rescaled)
     if name in OF_DEGREE_TWO:
         return _replaced(rule, plain, midway)
-    return Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)
+    left = Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)
+    return replace(left, alone=rule.alone)
 
 
 def _replaced(rule: Rule, plain: Op, between: Op) -> Rule:
-    function = partial(_written, plain, between) if rule.inplace else partial(between, plain)
+    function = partial(written, plain, between) if rule.inplace else partial(between, plain)
     return Rule(
         function,
         Kind.RULE,
@@ -64,13 +68,3 @@ def _replaced(rule: Rule, plain: Op, between: Op) -> Rule:
         is_elementwise=rule.is_elementwise,
         alone=rule.alone,
     )
-
-
-def _written(plain: Op, between: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The in-place form: what is between two points keeps nothing of its input."""
-    return input.copy_(between(plain, input, *args, **kwargs))
-
-
-def _out_of_place(op_: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    result: Tensor = op_(input.clone(), *args, **kwargs)
-    return result
