@@ -350,7 +350,7 @@ def test_midway_a_quadratic_op_without_a_rule_leaves_nothing_over() -> None:
 
 
 def test_an_op_without_a_rule_is_refused_if_strict() -> None:
-    with pytest.raises(UnregisteredOpError, match=r"rules=REFERENCE_RULES \| \{op: rule\}`"):
+    with pytest.raises(UnregisteredOpError, match=r"rules=REFERENCE_RULES \| {op: rule}\)`"):
         linearize(cubic, double(3, 6), baselines=0.5, strict=True)
 
 
