@@ -94,7 +94,7 @@ class BetweenRun(Freezing):
         if self._position == len(self._calls):
             raise self._differs(self._site(rule.name), None)
         call = self._calls[self._position]
-        if call.op is not op:
+        if call.op != op:  # a property is another object each time it is asked for
             raise self._differs(self._site(rule.name), call)
         self._position += 1
         return call

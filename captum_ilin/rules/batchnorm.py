@@ -20,7 +20,7 @@ from captum_ilin.slope import Slope, sloped
 from captum_ilin.tangent import tangent
 from captum_ilin.warning import warn
 
-__all__ = ["EXPLICIT", "RULES", "warn_of_batch_statistics"]
+__all__ = ["EXPLICIT", "RULES", "by_running_statistics", "warn_of_batch_statistics"]
 
 RULES = RuleTable()
 EXPLICIT = RuleTable()  # for tables that do not hold the statistics
@@ -39,7 +39,7 @@ def instance_norm(
 ) -> Tensor:
     """Instance norm (Ulyanov et al. 2016); running statistics are read, never updated."""
     if not use_input_stats:
-        return _by_running_statistics(input, running_mean, running_var, weight, bias, eps)
+        return by_running_statistics(input, running_mean, running_var, weight, bias, eps)
     return by_channel(standardized(input, list(range(2, input.dim())), eps), weight, bias)
 
 
@@ -56,13 +56,13 @@ def batch_norm(
 ) -> Tensor:
     """Batch norm (Ioffe & Szegedy 2015); running statistics are read, never updated."""
     if not training:
-        return _by_running_statistics(input, running_mean, running_var, weight, bias, eps)
+        return by_running_statistics(input, running_mean, running_var, weight, bias, eps)
     warn_of_batch_statistics()
     dims = [dim for dim in range(input.dim()) if dim != 1]
     return by_channel(standardized(input, dims, eps), weight, bias)
 
 
-def _by_running_statistics(
+def by_running_statistics(
     input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -127,6 +127,7 @@ def _is_channels_last(input: Tensor) -> bool:
 
 
 def warn_of_batch_statistics() -> None:
+    """Of a batch norm in training mode."""
     if not is_replaying():
         warn(
             TrainingModeWarning,

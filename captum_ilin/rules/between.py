@@ -365,6 +365,9 @@ def matrixed(
     input: Tensor, compute: Callable[[Tensor, Tensor], tuple[Tensor, Slope]]
 ) -> Tensor:
     """The value, with the slope D, that ``compute`` finds from z and z'."""
+    if is_replaying():
+        constant, slope = hold(None)
+        return slope.push(input, *slope.held) + constant
 
     def between(input: Tensor) -> tuple[Tensor, Slope]:
         there = counterpart()
@@ -374,6 +377,6 @@ def matrixed(
 
     if not is_taped():
         return sloped(between, input)
-    value, slope = hold(between, input) if not is_replaying() else hold(None)
-    moved = slope.push(input, *slope.held)
-    return moved + hold(lambda: value - slope.push(input.detach(), *slope.held))
+    value, slope = between(input)
+    hold(lambda: (value - slope.push(input.detach(), *slope.held), slope))
+    return sloped(lambda _: (value, slope), input)

@@ -19,13 +19,32 @@ from captum_ilin.rules.between import (
     rescaled,
     written,
 )
-from captum_ilin.rules.references import recurrent, spelled
-from captum_ilin.rules.references.names import ELEMENTWISE, OF_DEGREE_TWO, PIECEWISE
+from captum_ilin.rules.bilinear import multiplied, multiplied_matrices
+from captum_ilin.rules.references import (
+    distances,
+    normalization,
+    recurrent,
+    softmaxes,
+    spelled,
+)
+from captum_ilin.rules.references.names import (
+    ELEMENTWISE,
+    MATRIX_PRODUCTS,
+    OF_DEGREE_TWO,
+    PIECEWISE,
+    PRODUCTS,
+)
 from captum_ilin.ruletable import RuleTable
 
 __all__ = ["references_of"]
 
-_FAMILIES = (recurrent.RULES, spelled.RULES)
+_FAMILIES = (
+    recurrent.RULES,
+    spelled.RULES,
+    softmaxes.RULES,
+    normalization.RULES,
+    distances.RULES,
+)
 _LEFT = "no rule between two points is known"
 
 
@@ -49,6 +68,10 @@ def _between(op: Op, rule: Rule) -> Rule:
         return _replaced(rule, plain, partial(rescaled, chord=piecewise_rescaling))
     if name in ELEMENTWISE:
         return _replaced(rule, plain, rescaled)
+    if name in PRODUCTS:
+        return _replaced(rule, plain, multiplied)
+    if name in MATRIX_PRODUCTS:
+        return _replaced(rule, plain, multiplied_matrices)
     if name in OF_DEGREE_TWO:
         return _replaced(rule, plain, midway)
     left = Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ELEMENTWISE", "OF_DEGREE_TWO", "PIECEWISE"]
+__all__ = ["ELEMENTWISE", "MATRIX_PRODUCTS", "OF_DEGREE_TWO", "PIECEWISE", "PRODUCTS"]
 
 # Of their first argument alone; an op of this list that has two active ones is not rescaled.
 ELEMENTWISE = frozenset(
@@ -28,20 +28,14 @@ PIECEWISE = frozenset(
     )
 )
 
+# Products of two factors.
+PRODUCTS = frozenset(("mul", "multiply", "__mul__", "__rmul__", "__imul__", "gated"))
+MATRIX_PRODUCTS = frozenset(("matmul", "__matmul__", "mm", "bmm"))
+
 # In all active arguments together.
 OF_DEGREE_TWO = frozenset(
     (
-        *(
-            "mul",
-            "multiply",
-            "__mul__",
-            "__rmul__",
-            "__imul__",
-            "gated",
-            "matmul",
-            "__matmul__",
-        ),
-        *("__rmatmul__", "mm", "bmm", "mv", "dot", "vdot", "inner", "outer", "ger", "kron"),
+        *("__rmatmul__", "mv", "dot", "vdot", "inner", "outer", "ger", "kron"),
         *("cross", "linalg_cross", "linalg_vecdot", "tensordot", "_sparse_mm", "_grouped_mm"),
         *("addmm", "addmv", "addr", "addbmm", "baddbmm", "addcmul", "linear", "conv1d"),
         *("conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),

@@ -1,0 +1,108 @@
+"""``bilinear``: a product of two active factors between two points.
+
+Δ(u·v) = v̄·Δu + ū·Δv with the factors midway, ū = ½(u + u'), v̄ = ½(v + v'): what ``midway``
+does for any polynomial of degree two, here without a second product forward.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from captum_ilin.activity import is_active
+from captum_ilin.counterpart import counterpart
+from captum_ilin.holding import hold, is_replaying, is_taped
+from captum_ilin.rules.between import midway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # of a vector shaped like the product, and of both factors midway
+    Pull = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+__all__ = ["multiplied", "multiplied_matrices"]
+
+
+def multiplied(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    """u ∘ v, broadcast."""
+    return _bilinear(op, _pull_of_product, args, kwargs)
+
+
+def multiplied_matrices(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    """u v, of matrices, batches of them, and vectors."""
+    return _bilinear(op, _pull_of_matmul, args, kwargs)
+
+
+def _pull_of_product(vector: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    return (
+        (vector * second).sum_to_size(first.shape),
+        (vector * first).sum_to_size(second.shape),
+    )
+
+
+def _pull_of_matmul(vector: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    rows, columns = first, second
+    if first.dim() == 1:
+        rows, vector = rows.unsqueeze(0), vector.unsqueeze(-1 if second.dim() == 1 else -2)
+    if second.dim() == 1:
+        columns, vector = columns.unsqueeze(-1), vector.unsqueeze(-1)
+    return (
+        (vector @ columns.mT).sum_to_size(rows.shape).reshape(first.shape),
+        (rows.mT @ vector).sum_to_size(columns.shape).reshape(second.shape),
+    )
+
+
+def _bilinear(
+    op: Callable[..., Tensor], pull: Pull, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Tensor:
+    if len(args) != 2 or kwargs or not hold(lambda: all(map(_is_plain, args))):
+        return midway(op, *args, **kwargs)
+    first, second = args
+    middles = hold(lambda: _middles(first, second))
+    if is_replaying():
+        return _moved(op, first, second, middles) + hold(None)
+    with torch.no_grad():
+        value = op(first.detach(), second.detach())
+    if is_taped():
+        hold(lambda: value - _moved(op, first.detach(), second.detach(), middles))
+    middles = [middle.to(value.dtype) for middle in middles]  # as autocast gives them to op
+    return _Bilinear.apply(first, second, [value], middles, pull)
+
+
+def _is_plain(factor: Any) -> bool:
+    """Active and real: ``midway`` takes what is not."""
+    return is_active(factor) and not factor.is_complex()
+
+
+def _moved(
+    op: Callable[..., Tensor], first: Tensor, second: Tensor, middles: list[Tensor]
+) -> Tensor:
+    return op(first, middles[1]) + op(middles[0], second)
+
+
+def _middles(first: Tensor, second: Tensor) -> list[Tensor]:
+    there = counterpart().args
+    return [torch.lerp(there[0], first.detach(), 0.5), torch.lerp(there[1], second.detach(), 0.5)]
+
+
+class _Bilinear(torch.autograd.Function):
+    """The product's value; backward the products with the factors midway."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        first: Tensor,
+        second: Tensor,
+        value: list[Tensor],
+        middles: list[Tensor],
+        pull: Pull,
+    ) -> Tensor:
+        ctx.save_for_backward(*middles)
+        ctx.pull = pull
+        return value[0]
+
+    @staticmethod
+    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
+        return *ctx.pull(vector, *ctx.saved_tensors), None, None, None

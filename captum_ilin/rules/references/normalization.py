@@ -1,0 +1,313 @@
+"""Normalisation between two points: its statistics differ there, and that is accounted for.
+
+An active weight or bias is a factor or a summand like any other.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
+
+from captum_ilin.activity import is_active
+from captum_ilin.rule import Kind, Rule
+from captum_ilin.rules import batchnorm
+from captum_ilin.rules.between import rescaled
+from captum_ilin.rules.references.standardized import RULES as STANDARDIZED
+from captum_ilin.rules.references.standardized import standardized
+from captum_ilin.rules.spellings import spellings, writings
+from captum_ilin.ruletable import RuleTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Normalization = Callable[[Tensor | None, Tensor | None], Tensor]
+
+__all__ = ["RULES"]
+
+_OWN = RuleTable()
+
+
+def _scaled(
+    normalize: Normalization, weight: Tensor | None, bias: Tensor | None, shape: Sequence[int]
+) -> Tensor:
+    """``normalize`` with a constant weight and bias; active ones, like ``shape``, follow."""
+    if not (is_active(weight) or is_active(bias)):
+        return normalize(weight, bias)
+    result = normalize(None, None)
+    if weight is not None:
+        result = torch.mul(result, weight.reshape(shape))
+    return result if bias is None else result + bias.reshape(shape)
+
+
+@_OWN.decomposes(F.layer_norm)
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    shape = list(normalized_shape)
+
+    def normalize(weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        def plain(input: Tensor) -> Tensor:
+            return F.layer_norm(input, shape, weight, bias, eps)
+
+        return standardized(input, plain, _last(shape), eps, weight=weight)
+
+    return _scaled(normalize, weight, bias, shape)
+
+
+def _last(shape: list[int]) -> list[int]:
+    return list(range(-len(shape), 0))
+
+
+@_OWN.decomposes(torch.layer_norm)
+def torch_layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Tensor:
+    return layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+@_OWN.decomposes(F.rms_norm, torch.rms_norm)
+def rms_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    shape = list(normalized_shape)
+    eps = torch.finfo(input.dtype).eps if eps is None else eps
+
+    def normalize(weight: Tensor | None, _: Tensor | None) -> Tensor:
+        def plain(input: Tensor) -> Tensor:
+            return F.rms_norm(input, shape, weight, eps)
+
+        return standardized(input, plain, _last(shape), eps, weight=weight, is_centred=False)
+
+    return _scaled(normalize, weight, None, shape)
+
+
+@_OWN.decomposes(F.group_norm)
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    layout = [len(input), num_groups, input.shape[1] // num_groups, *input.shape[2:]]
+    dims = list(range(2, len(layout)))
+
+    def normalize(weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        def plain(input: Tensor) -> Tensor:
+            return F.group_norm(input, num_groups, weight, bias, eps)
+
+        by_group = [num_groups, -1, *[1] * (input.dim() - 2)]
+        factor = None if weight is None else weight.detach().reshape(by_group)
+        return standardized(input, plain, dims, eps, weight=factor, layout=layout)
+
+    return _scaled(normalize, weight, bias, _by_channel(input))
+
+
+def _by_channel(input: Tensor) -> list[int]:
+    return [-1, *[1] * (input.dim() - 2)]
+
+
+@_OWN.decomposes(torch.group_norm)
+def torch_group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    return group_norm(input, num_groups, weight, bias, eps)
+
+
+@_OWN.decomposes(F.instance_norm)
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Running statistics are read, never updated."""
+    if not use_input_stats:
+        return _by_statistics(input, running_mean, running_var, weight, bias, eps)
+    instance = partial(F.instance_norm, use_input_stats=True, eps=eps)
+    dims = list(range(2, input.dim()))
+    return _by_own_statistics(instance, input, weight, bias, dims, eps)
+
+
+@_OWN.decomposes(F.batch_norm)
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Running statistics are read, never updated."""
+    if not training:
+        return _by_statistics(input, running_mean, running_var, weight, bias, eps)
+    batchnorm.warn_of_batch_statistics()
+
+    def batch(input: Tensor, **parameters: Tensor | None) -> Tensor:
+        return F.batch_norm(input, None, None, **parameters, training=True, eps=eps)
+
+    dims = [dim for dim in range(input.dim()) if dim != 1]
+    return _by_own_statistics(batch, input, weight, bias, dims, eps)
+
+
+def _by_own_statistics(
+    op: Callable[..., Tensor],
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    dims: list[int],
+    eps: float,
+) -> Tensor:
+    shape = _by_channel(input)
+
+    def normalize(weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        factor = None if weight is None else weight.detach().reshape(shape)
+        plain = partial(op, weight=weight, bias=bias)
+        return standardized(input, plain, dims, eps, weight=factor)
+
+    return _scaled(normalize, weight, bias, shape)
+
+
+def _by_statistics(
+    input: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+) -> Tensor:
+    """Affine in z; in active statistics, which a model may compute, spelled out."""
+    if not any(map(is_active, (mean, variance, weight, bias))):
+        return shifted(input, mean, variance, weight, bias, eps)
+    assert mean is not None and variance is not None  # or PyTorch had refused
+    shape = _by_channel(input)
+    rate = torch.rsqrt(variance + eps).reshape(shape)
+    result = torch.mul(input - mean.reshape(shape), rate)
+    if weight is not None:
+        result = torch.mul(result, weight.reshape(shape))
+    return result if bias is None else result + bias.reshape(shape)
+
+
+def shifted(input: Tensor, *parameters: Any) -> Tensor:
+    """Batch norm by given statistics, as an op of its own that is affine."""
+    if not has_torch_function((input,)):
+        return batchnorm.by_running_statistics(input, *parameters)
+    result: Tensor = handle_torch_function(shifted, (input,), input, *parameters)
+    return result
+
+
+_AFFINE = {shifted: Rule(batchnorm.by_running_statistics, Kind.AFFINE, "batch_norm")}
+
+
+@_OWN.decomposes(torch.batch_norm)
+def torch_batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    return batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+@_OWN.decomposes(torch.instance_norm)
+def torch_instance_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
+    return instance_norm(
+        input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
+    )
+
+
+@_OWN.decomposes(F.normalize)
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
+) -> Tensor:
+    """z / max(‖z‖, ε)."""
+    return input / torch.linalg.vector_norm(input, p, dim, keepdim=True).clamp_min(eps)
+
+
+@_OWN.decomposes(F.local_response_norm)
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """z · (k + α · mean of squares nearby)^−β (Krizhevsky et al. 2012)."""
+    squares = input.square().flatten(2).unsqueeze(1)
+    padded = F.pad(squares, (0, 0, size // 2, (size - 1) // 2))
+    mean = F.avg_pool2d(padded, (size, 1), stride=1).squeeze(1).reshape(input.shape)
+    return torch.mul(input, responding(mean * alpha + k, beta))
+
+
+def responding(total: Tensor, beta: float) -> Tensor:
+    """s^−β, as an op of its own."""
+    if not has_torch_function((total,)):
+        return total.pow(-beta)
+    result: Tensor = handle_torch_function(responding, (total,), total, beta)
+    return result
+
+
+@_OWN.decomposes(*spellings("renorm"))
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """z · scale, the scale that takes each slice's norm down to ``maxnorm``."""
+    dims = [other for other in range(input.dim()) if other != dim % input.dim()]
+    norm = torch.linalg.vector_norm(input, p, dims, keepdim=True)
+    return torch.mul(input, shortening(norm, maxnorm))
+
+
+@_OWN.decomposes(*writings("renorm"))
+def renorm_(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    return input.copy_(torch.renorm(input, p, dim, maxnorm))
+
+
+def shortening(norm: Tensor, maxnorm: float) -> Tensor:
+    """What `renorm` multiplies a slice of this norm by, as an op of its own."""
+    if not has_torch_function((norm,)):
+        return torch.where(norm > maxnorm, maxnorm / (norm + 1e-7), torch.ones_like(norm))
+    result: Tensor = handle_torch_function(shortening, (norm,), norm, maxnorm)
+    return result
+
+
+for _function in (responding, shortening):
+    _OWN.freezes(_function)(partial(rescaled, _function))
+
+RULES = STANDARDIZED | _OWN | _AFFINE

@@ -1,0 +1,173 @@
+"""Softmax, its logarithm, and log-sum-exp between two points.
+
+With L_i = (p_i − p'_i) / (log p_i − log p'_i), the logarithmic mean of p_i and p'_i over the
+softmax's axis, and w = L / ΣL, a softmax that lies between the two:
+
+Δ logsumexp = wᵀ Δz
+Δ log p     = Δz − 1 wᵀ Δz
+Δ p         = ΣL · (diag(w) − w wᵀ) Δz
+
+For Δ log p = Δz − 1 Δlse, Δp_i = L_i Δ log p_i, and ΣΔp = 0. Every other split of the chain
+exp, sum, reciprocal and product, such as one about a shift m that both points share, is exact
+as well; this one depends on no shift, and w is softmax itself at equal points.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import log
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from captum_ilin.rules.between import matrixed
+from captum_ilin.rules.spellings import spellings
+from captum_ilin.ruletable import RuleTable
+from captum_ilin.slope import Slope
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["RULES", "logarithmic_mean"]
+
+RULES = RuleTable()
+
+
+def logarithmic_mean(log_here: Tensor, log_there: Tensor) -> Tensor:
+    """(p − p') / (log p − log p') of each element, p where both are equal, 0 where one is 0.
+
+    Args:
+        log_here, log_there: log p and log p', −∞ for 0.
+
+    Returns:
+        max(p, p') · (1 − exp(−d)) / d with d = |log p − log p'|, which neither cancels nor
+        overflows.
+    """
+    distance = (log_here - log_there).abs_()
+    larger = torch.maximum(log_here, log_there).exp_()
+    share = torch.expm1(-distance).neg_().div_(distance)
+    share.masked_fill_(distance == 0, 1.0)
+    return larger.mul_(share).nan_to_num_(nan=0.0)  # NaN where both are 0
+
+
+def _between(log_here: Tensor, log_there: Tensor, dims: Any) -> tuple[Tensor, Tensor]:
+    """w, and ΣL; both 0 where every element is masked."""
+    means = logarithmic_mean(log_here, log_there)
+    total = means.sum(dims, keepdim=True)
+    return means.div_(total.masked_fill(total == 0, 1.0)), total
+
+
+@RULES.freezes(*spellings("softmax"))
+def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
+    def compute(here: Tensor, there: Tensor) -> tuple[Tensor, Slope]:
+        value = torch.softmax(here, dim, dtype)
+        w, total = _between(*_log_softmaxes(here, there, dim, dtype), dim)
+        product = partial(_softmax_product, dim=dim)
+        return value, Slope(product, product, (w, total))
+
+    return matrixed(input, compute)
+
+
+def _softmax_product(vector: Tensor, w: Tensor, total: Tensor, *, dim: int) -> Tensor:
+    """ΣL · (diag(w) − w wᵀ) t."""
+    weighted = _finite(vector) * w
+    return (weighted - w * weighted.sum(dim, keepdim=True)) * total
+
+
+def _log_softmaxes(here: Tensor, there: Tensor, dim: int, dtype: Any) -> tuple[Tensor, Tensor]:
+    return torch.log_softmax(here, dim, dtype), torch.log_softmax(there, dim, dtype)
+
+
+def _finite(vector: Tensor) -> Tensor:
+    """``vector``, 0 for the infinities of masked scores, which no slope multiplies."""
+    return vector.nan_to_num(nan=torch.nan, posinf=0.0, neginf=0.0)
+
+
+@RULES.freezes(*spellings("log_softmax"))
+def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
+    def compute(here: Tensor, there: Tensor) -> tuple[Tensor, Slope]:
+        logs = _log_softmaxes(here, there, dim, dtype)
+        w, _ = _between(*logs, dim)
+
+        def push(step: Tensor, w: Tensor) -> Tensor:
+            step = _finite(step)
+            return step - (step * w).sum(dim, keepdim=True)
+
+        def pull(vector: Tensor, w: Tensor) -> Tensor:
+            return vector - w * vector.sum(dim, keepdim=True)
+
+        return logs[0], Slope(push, pull, (w,))
+
+    return matrixed(input, compute)
+
+
+@RULES.freezes(*spellings("logsumexp"))
+def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
+    def compute(here: Tensor, there: Tensor) -> tuple[Tensor, Slope]:
+        value = torch.logsumexp(here, dim, keepdim=True)
+        w, _ = _between(here - value, there - torch.logsumexp(there, dim, keepdim=True), dim)
+
+        def push(step: Tensor, w: Tensor) -> Tensor:
+            return (_finite(step) * w).sum(dim, keepdim=keepdim)
+
+        def pull(vector: Tensor, w: Tensor) -> Tensor:
+            return w * (vector if keepdim else vector.reshape(value.shape))
+
+        return value if keepdim else _squeezed(value, dim), Slope(push, pull, (w,))
+
+    return matrixed(input, compute)
+
+
+def _squeezed(value: Tensor, dim: int | Sequence[int]) -> Tensor:
+    return value.squeeze(dim if isinstance(dim, int) else tuple(dim)).clone()
+
+
+@RULES.decomposes(F.softmax)
+def functional_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    return torch.softmax(input, _dim_of("softmax", input, dim), dtype)
+
+
+@RULES.decomposes(F.log_softmax)
+def functional_log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    return torch.log_softmax(input, _dim_of("log_softmax", input, dim), dtype)
+
+
+@RULES.decomposes(F.softmin)
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    return torch.softmax(-input, _dim_of("softmin", input, dim), dtype)
+
+
+def _dim_of(name: str, input: Tensor, dim: int | None) -> int:
+    """PyTorch's own choice where none is given."""
+    return F._get_softmax_dim(name, input.dim(), 5) if dim is None else dim
+
+
+@RULES.decomposes(*spellings("logaddexp"))
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    return torch.logsumexp(torch.stack(torch.broadcast_tensors(input, other)), 0)
+
+
+@RULES.decomposes(*spellings("logaddexp2"))
+def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
+    """log2(2^a + 2^b)."""
+    both = torch.stack(torch.broadcast_tensors(input, other))
+    return torch.logsumexp(both * log(2), 0) / log(2)
+
+
+@RULES.decomposes(*spellings("logcumsumexp"))
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """Its n prefixes side by side: n times the memory of the input."""
+    if input.dim() == 0:
+        return input.clone()
+    count = input.shape[dim]
+    later = torch.ones(count, count, dtype=torch.bool, device=input.device).triu(1)
+    prefixes = input.movedim(dim, -1).unsqueeze(-2).masked_fill(later, -torch.inf)
+    return torch.logsumexp(prefixes, -1).movedim(-1, dim)

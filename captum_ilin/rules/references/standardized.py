@@ -1,0 +1,134 @@
+"""``standardized``: centred, divided by the deviation, between two points.
+
+With c = z − mean z, σ = √(mean c² + ε) and y = c/σ over the axes that the statistics are of,
+and n elements in those:
+
+Δy = r̄ · P (I − h hᵀ/n) P Δz,    r̄ = ½(1/σ + 1/σ'),    h = (c + c') / (σ + σ')
+
+P takes the mean away. D is the op's own tangent with r̄ in the place of 1/σ and h in that of y,
+and D = Dᵀ. Without P, for c = z, this is RMS norm.
+
+Derivation: Δ(c/σ) = r̄ Δc + ½(c + c') Δ(1/σ), and of 1/σ = s^(−½) with s = mean c² + ε
+Δ(1/σ) = −Δs / (σ σ' (σ + σ')), Δs = (c + c')ᵀ Δc / n. The row of the reference rules that
+takes square, mean, rsqrt and product one by one gives the same D.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
+
+from captum_ilin.rules.between import matrixed
+from captum_ilin.ruletable import RuleTable
+from captum_ilin.slope import Slope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["RULES", "standardized"]
+
+RULES = RuleTable()
+
+
+def standardized(
+    input: Tensor,
+    plain: Callable[[Tensor], Tensor],
+    dims: Sequence[int],
+    eps: float,
+    *,
+    weight: Tensor | None = None,
+    layout: Sequence[int] | None = None,
+    is_centred: bool = True,
+) -> Tensor:
+    """``plain`` as an op of its own: z standardized, then scaled and shifted.
+
+    Args:
+        input: z, any shape.
+        plain: the op that gives the value, with a constant weight and bias.
+        dims: the axes that the statistics are of.
+        eps: ε.
+        weight: what ``plain`` scales by, constant, broadcast against z.
+        layout: a shape that z and the weight have for ``dims``. Default: None, z's own.
+        is_centred: whether the mean is taken away.
+    """
+    if not has_torch_function((input,)):
+        return plain(input)
+    options = {"weight": weight, "layout": layout, "is_centred": is_centred}
+    result: Tensor = handle_torch_function(
+        standardized, (input,), input, plain, dims, eps, **options
+    )
+    return result
+
+
+@RULES.freezes(standardized)
+def between(
+    input: Tensor,
+    plain: Callable[[Tensor], Tensor],
+    dims: Sequence[int],
+    eps: float,
+    *,
+    weight: Tensor | None = None,
+    layout: Sequence[int] | None = None,
+    is_centred: bool = True,
+) -> Tensor:
+    def compute(here: Tensor, there: Tensor) -> tuple[Tensor, Slope]:
+        shape = here.shape if layout is None else layout
+        points = [_precise(point.reshape(shape)) for point in (here, there)]
+        rate, h = _midway(*points, tuple(dims), eps, is_centred)
+        options: Any = {"dims": tuple(dims), "shape": shape, "is_centred": is_centred}
+        held = (rate, h) if weight is None else (rate, h, weight)
+        return plain(here), Slope(
+            partial(_push, **options), partial(_pull, **options), held
+        )
+
+    return matrixed(input, compute)
+
+
+def _precise(point: Tensor) -> Tensor:
+    """In float32 at least, as PyTorch takes statistics."""
+    return point.to(torch.promote_types(point.dtype, torch.float32))
+
+
+def _midway(
+    here: Tensor, there: Tensor, dims: tuple[int, ...], eps: float, is_centred: bool
+) -> tuple[Tensor, Tensor]:
+    """r̄, and h."""
+    h = here + there
+    if is_centred:
+        (var, mean), (var_there, mean_there) = (
+            torch.var_mean(point, dims, correction=0, keepdim=True) for point in (here, there)
+        )
+        h.sub_(mean + mean_there)
+    else:
+        var, var_there = (point.square().mean(dims, keepdim=True) for point in (here, there))
+    deviation, deviation_there = (var + eps).sqrt(), (var_there + eps).sqrt()
+    rate = (deviation.reciprocal() + deviation_there.reciprocal()) / 2
+    return rate, h.div_(deviation + deviation_there)
+
+
+def _push(step: Tensor, rate: Tensor, h: Tensor, *weight: Tensor, **options: Any) -> Tensor:
+    moved = _symmetric(step.reshape(options["shape"]), rate, h, **options)
+    return _weighted(moved, weight).reshape(step.shape).to(step.dtype)
+
+
+def _pull(vector: Tensor, rate: Tensor, h: Tensor, *weight: Tensor, **options: Any) -> Tensor:
+    scaled = _weighted(vector.reshape(options["shape"]), weight)
+    return _symmetric(scaled, rate, h, **options).reshape(vector.shape).to(vector.dtype)
+
+
+def _weighted(vector: Tensor, weight: tuple[Tensor, ...]) -> Tensor:
+    return vector * weight[0] if weight else vector
+
+
+def _symmetric(
+    vector: Tensor, rate: Tensor, h: Tensor, dims: Any, shape: Any, is_centred: bool
+) -> Tensor:
+    """r̄ · P (I − h hᵀ/n) P t."""
+    across = vector - h * (vector * h).mean(dims, keepdim=True)
+    if is_centred:
+        across = across - vector.mean(dims, keepdim=True)  # of h the mean is 0
+    return across * rate
