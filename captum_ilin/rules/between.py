@@ -60,17 +60,22 @@ def rescaled(
         φ(z), shaped like z.
     """
 
-    def found(input: Tensor) -> tuple[Tensor, Tensor]:
-        there = counterpart()
-        other = there.args[0] if there.args else there.kwargs["input"]
-        function = partial(_applied, op=op, further=(args, kwargs))
-        return (chord or rescaling)(function, input, other)
-
+    function = partial(_applied, op=op, further=(args, kwargs))
+    if is_replaying():
+        there, slope = hold(None)
+        return input * slope + (function(there) - there * slope)
+    there = _before()
+    with torch.no_grad():
+        value, slope = (chord or rescaling)(function, input.detach(), there)
     if is_taped():
-        value, slope = hold(found, input) if not is_replaying() else hold(None)
-        return input * slope + hold(lambda: value - input.detach() * slope)
-    value, slope = hold(found, input)
+        hold((there, slope))
     return with_slope(input, value, slope)
+
+
+def _before() -> Tensor:
+    """z', the first argument at the baseline."""
+    there = counterpart()
+    return there.args[0] if there.args else there.kwargs["input"]
 
 
 def _applied(input: Tensor, op: Callable[..., Tensor], further: Any) -> Tensor:
@@ -366,17 +371,13 @@ def matrixed(
 ) -> Tensor:
     """The value, with the slope D, that ``compute`` finds from z and z'."""
     if is_replaying():
-        constant, slope = hold(None)
-        return slope.push(input, *slope.held) + constant
-
-    def between(input: Tensor) -> tuple[Tensor, Slope]:
-        there = counterpart()
-        other = there.args[0] if there.args else there.kwargs["input"]
+        there, slope = hold(None)
         with torch.no_grad():
-            return compute(input.detach(), other)
-
-    if not is_taped():
-        return sloped(between, input)
-    value, slope = between(input)
-    hold(lambda: (value - slope.push(input.detach(), *slope.held), slope))
+            constant = compute(there, there)[0] - slope.push(there, *slope.held)
+        return slope.push(input, *slope.held) + constant
+    there = _before()
+    with torch.no_grad():
+        value, slope = compute(input.detach(), there)
+    if is_taped():
+        hold((there, slope))
     return sloped(lambda _: (value, slope), input)

@@ -60,13 +60,16 @@ def _bilinear(
     if len(args) != 2 or kwargs or not hold(lambda: all(map(_is_plain, args))):
         return midway(op, *args, **kwargs)
     first, second = args
-    middles = hold(lambda: _middles(first, second))
     if is_replaying():
-        return _moved(op, first, second, middles) + hold(None)
+        there, middles = hold(None)
+        constant = op(*there) - _moved(op, *there, middles)
+        return _moved(op, first, second, middles) + constant
+    there = counterpart().args
+    middles = [torch.lerp(a, b.detach(), 0.5) for a, b in zip(there, args, strict=True)]
     with torch.no_grad():
         value = op(first.detach(), second.detach())
     if is_taped():
-        hold(lambda: value - _moved(op, first.detach(), second.detach(), middles))
+        hold((there, middles))
     middles = [middle.to(value.dtype) for middle in middles]  # as autocast gives them to op
     return _Bilinear.apply(first, second, [value], middles, pull)
 
@@ -80,11 +83,6 @@ def _moved(
     op: Callable[..., Tensor], first: Tensor, second: Tensor, middles: list[Tensor]
 ) -> Tensor:
     return op(first, middles[1]) + op(middles[0], second)
-
-
-def _middles(first: Tensor, second: Tensor) -> list[Tensor]:
-    there = counterpart().args
-    return [torch.lerp(there[0], first.detach(), 0.5), torch.lerp(there[1], second.detach(), 0.5)]
 
 
 class _Bilinear(torch.autograd.Function):

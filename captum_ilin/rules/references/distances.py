@@ -126,7 +126,8 @@ def matrix_norm(
     if ord == "fro":
         return vector_norm(A, 2, (rows, columns), keepdim)
     if ord in ("nuc", 2, -2):
-        found = _of_singular_values(torch.linalg.svdvals(A.movedim((rows, columns), (-2, -1))), ord)
+        values = torch.linalg.svdvals(A.movedim((rows, columns), (-2, -1)))
+        found = _of_singular_values(values, ord)
         first, second = sorted((rows, columns))
         return found.unsqueeze(first).unsqueeze(second) if keepdim else found
     assert not isinstance(ord, str)  # or PyTorch had refused

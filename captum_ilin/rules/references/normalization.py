@@ -207,7 +207,8 @@ def _by_statistics(
     """Affine in z; in active statistics, which a model may compute, spelled out."""
     if not any(map(is_active, (mean, variance, weight, bias))):
         return shifted(input, mean, variance, weight, bias, eps)
-    assert mean is not None and variance is not None  # or PyTorch had refused
+    assert mean is not None  # or PyTorch had refused
+    assert variance is not None
     shape = _by_channel(input)
     rate = torch.rsqrt(variance + eps).reshape(shape)
     result = torch.mul(input - mean.reshape(shape), rate)

@@ -47,9 +47,8 @@ def logarithmic_mean(log_here: Tensor, log_there: Tensor) -> Tensor:
     """
     distance = (log_here - log_there).abs_()
     larger = torch.maximum(log_here, log_there).exp_()
-    share = torch.expm1(-distance).neg_().div_(distance)
-    share.masked_fill_(distance == 0, 1.0)
-    return larger.mul_(share).nan_to_num_(nan=0.0)  # NaN where both are 0
+    share = torch.expm1(-distance).div_(distance).neg_().nan_to_num_(nan=1.0)  # of 0/0
+    return larger.mul_(share).nan_to_num_(nan=0.0)  # a softmax without any element
 
 
 def _between(log_here: Tensor, log_there: Tensor, dims: Any) -> tuple[Tensor, Tensor]:

@@ -75,15 +75,15 @@ def between(
     layout: Sequence[int] | None = None,
     is_centred: bool = True,
 ) -> Tensor:
+    shape = input.shape if layout is None else layout
+    axes = tuple(sorted(dim % len(shape) for dim in dims))
+    options: Any = {"dims": axes, "shape": shape, "is_centred": is_centred}
+
     def compute(here: Tensor, there: Tensor) -> tuple[Tensor, Slope]:
-        shape = here.shape if layout is None else layout
         points = [_precise(point.reshape(shape)) for point in (here, there)]
-        rate, h = _midway(*points, tuple(dims), eps, is_centred)
-        options: Any = {"dims": tuple(dims), "shape": shape, "is_centred": is_centred}
+        rate, h = _midway(*points, axes, eps, is_centred)
         held = (rate, h) if weight is None else (rate, h, weight)
-        return plain(here), Slope(
-            partial(_push, **options), partial(_pull, **options), held
-        )
+        return plain(here), Slope(partial(_push, **options), partial(_pull, **options), held)
 
     return matrixed(input, compute)
 
@@ -97,17 +97,31 @@ def _midway(
     here: Tensor, there: Tensor, dims: tuple[int, ...], eps: float, is_centred: bool
 ) -> tuple[Tensor, Tensor]:
     """r̄, and h."""
+    mean, rate = _statistics(here, dims, eps, is_centred)
+    mean_there, rate_there = _statistics(there, dims, eps, is_centred)
     h = here + there
     if is_centred:
-        (var, mean), (var_there, mean_there) = (
-            torch.var_mean(point, dims, correction=0, keepdim=True) for point in (here, there)
-        )
         h.sub_(mean + mean_there)
-    else:
-        var, var_there = (point.square().mean(dims, keepdim=True) for point in (here, there))
-    deviation, deviation_there = (var + eps).sqrt(), (var_there + eps).sqrt()
-    rate = (deviation.reciprocal() + deviation_there.reciprocal()) / 2
-    return rate, h.div_(deviation + deviation_there)
+    total = rate + rate_there
+    return total / 2, h.mul_(rate * rate_there / total)
+
+
+def _statistics(
+    point: Tensor, dims: tuple[int, ...], eps: float, is_centred: bool
+) -> tuple[Tensor, Tensor]:
+    """The mean, and 1/σ."""
+    if not is_centred:
+        mean = point.new_zeros(())
+        return mean, (point.square().mean(dims, keepdim=True) + eps).rsqrt()
+    if _are_last(point, dims):  # in one pass
+        shape = list(point.shape[dims[0] :])
+        return torch.native_layer_norm(point, shape, None, None, eps)[1:]
+    variance, mean = torch.var_mean(point, dims, correction=0, keepdim=True)
+    return mean, (variance + eps).rsqrt()
+
+
+def _are_last(tensor: Tensor, dims: tuple[int, ...]) -> bool:
+    return dims == tuple(range(tensor.dim() - len(dims), tensor.dim()))
 
 
 def _push(step: Tensor, rate: Tensor, h: Tensor, *weight: Tensor, **options: Any) -> Tensor:
@@ -128,7 +142,8 @@ def _symmetric(
     vector: Tensor, rate: Tensor, h: Tensor, dims: Any, shape: Any, is_centred: bool
 ) -> Tensor:
     """r̄ · P (I − h hᵀ/n) P t."""
-    across = vector - h * (vector * h).mean(dims, keepdim=True)
+    along = (vector * h).mean(dims, keepdim=True)
+    across = torch.addcmul(vector, h, along, value=-1)
     if is_centred:
         across = across - vector.mean(dims, keepdim=True)  # of h the mean is 0
     return across * rate
