@@ -57,12 +57,15 @@ def _pull_of_matmul(vector: Tensor, first: Tensor, second: Tensor) -> tuple[Tens
 def _bilinear(
     op: Callable[..., Tensor], pull: Pull, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Tensor:
-    if len(args) != 2 or kwargs or not hold(lambda: all(map(_is_plain, args))):
+    kind = hold(lambda: _kind_of(args, kwargs))
+    if kind == "polynomial":
         return midway(op, *args, **kwargs)
     first, second = args
+    if kind == "affine":
+        return op(first, second)
     if is_replaying():
         there, middles = hold(None)
-        constant = op(*there) - _moved(op, *there, middles)
+        constant = op(*there) - _moved(op, there[0], there[1], middles)
         return _moved(op, first, second, middles) + constant
     there = counterpart().args
     middles = [torch.lerp(a, b.detach(), 0.5) for a, b in zip(there, args, strict=True)]
@@ -74,9 +77,15 @@ def _bilinear(
     return _Bilinear.apply(first, second, [value], middles, pull)
 
 
-def _is_plain(factor: Any) -> bool:
-    """Active and real: ``midway`` takes what is not."""
-    return is_active(factor) and not factor.is_complex()
+def _kind_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """What is named or complex is left to ``midway``."""
+    if len(args) != 2 or kwargs or any(_is_complex(factor) for factor in args):
+        return "polynomial"
+    return "product" if all(map(is_active, args)) else "affine"
+
+
+def _is_complex(factor: Any) -> bool:
+    return isinstance(factor, Tensor) and factor.is_complex()
 
 
 def _moved(

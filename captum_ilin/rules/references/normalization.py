@@ -171,9 +171,7 @@ def batch_norm(
         return _by_statistics(input, running_mean, running_var, weight, bias, eps)
     batchnorm.warn_of_batch_statistics()
 
-    def batch(input: Tensor, **parameters: Tensor | None) -> Tensor:
-        return F.batch_norm(input, None, None, **parameters, training=True, eps=eps)
-
+    batch = partial(F.batch_norm, running_mean=None, running_var=None, training=True, eps=eps)
     dims = [dim for dim in range(input.dim()) if dim != 1]
     return _by_own_statistics(batch, input, weight, bias, dims, eps)
 

@@ -14,9 +14,10 @@ as well; this one depends on no shift, and w is softmax itself at equal points.
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from math import log
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +27,6 @@ from captum_ilin.rules.between import matrixed
 from captum_ilin.rules.spellings import spellings
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.slope import Slope
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["RULES", "logarithmic_mean"]
 
@@ -103,7 +101,7 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
 
 
 @RULES.freezes(*spellings("logsumexp"))
-def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) -> Tensor:
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     def compute(here: Tensor, there: Tensor) -> tuple[Tensor, Slope]:
         value = torch.logsumexp(here, dim, keepdim=True)
         w, _ = _between(here - value, there - torch.logsumexp(there, dim, keepdim=True), dim)
@@ -119,7 +117,7 @@ def logsumexp(input: Tensor, dim: int | Sequence[int], keepdim: bool = False) ->
     return matrixed(input, compute)
 
 
-def _squeezed(value: Tensor, dim: int | Sequence[int]) -> Tensor:
+def _squeezed(value: Tensor, dim: Any) -> Tensor:
     return value.squeeze(dim if isinstance(dim, int) else tuple(dim)).clone()
 
 
@@ -145,8 +143,15 @@ def softmin(
 
 
 def _dim_of(name: str, input: Tensor, dim: int | None) -> int:
-    """PyTorch's own choice where none is given."""
-    return F._get_softmax_dim(name, input.dim(), 5) if dim is None else dim
+    """PyTorch's own choice, and its warning, where none is given."""
+    if dim is not None:
+        return dim
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to "
+        "include dim=X as an argument.",
+        stacklevel=2,
+    )
+    return 0 if input.dim() in (0, 1, 3) else 1
 
 
 @RULES.decomposes(*spellings("logaddexp"))

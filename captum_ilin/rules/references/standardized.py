@@ -57,7 +57,7 @@ def standardized(
     """
     if not has_torch_function((input,)):
         return plain(input)
-    options = {"weight": weight, "layout": layout, "is_centred": is_centred}
+    options: Any = {"weight": weight, "layout": layout, "is_centred": is_centred}
     result: Tensor = handle_torch_function(
         standardized, (input,), input, plain, dims, eps, **options
     )
@@ -80,8 +80,8 @@ def between(
     options: Any = {"dims": axes, "shape": shape, "is_centred": is_centred}
 
     def compute(here: Tensor, there: Tensor) -> tuple[Tensor, Slope]:
-        points = [_precise(point.reshape(shape)) for point in (here, there)]
-        rate, h = _midway(*points, axes, eps, is_centred)
+        first, second = _precise(here.reshape(shape)), _precise(there.reshape(shape))
+        rate, h = _midway(first, second, axes, eps, is_centred)
         held = (rate, h) if weight is None else (rate, h, weight)
         return plain(here), Slope(partial(_push, **options), partial(_pull, **options), held)
 
