@@ -355,8 +355,9 @@ def written(
     *args: Any,
     **kwargs: Any,
 ) -> Tensor:
-    """The in-place form: what is between two points keeps nothing of its input."""
-    return input.copy_(between(plain, input, *args, **kwargs))
+    """The in-place form: what is between two points keeps nothing of an active input."""
+    source = input if is_active(input) else input.clone()
+    return input.copy_(between(plain, source, *args, **kwargs))
 
 
 def out_of_place(

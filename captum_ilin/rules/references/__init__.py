@@ -68,11 +68,11 @@ def _between(op: Op, rule: Rule) -> Rule:
         return _replaced(rule, plain, partial(rescaled, chord=piecewise_rescaling))
     if name in ELEMENTWISE:
         return _replaced(rule, plain, rescaled)
-    if name in PRODUCTS and not rule.inplace:
+    if name in PRODUCTS:
         return _replaced(rule, plain, multiplied)
     if name in MATRIX_PRODUCTS:
         return _replaced(rule, plain, multiplied_matrices)
-    if name in OF_DEGREE_TWO or name in PRODUCTS:
+    if name in OF_DEGREE_TWO:
         return _replaced(rule, plain, midway)
     left = Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)
     return replace(left, alone=rule.alone)
