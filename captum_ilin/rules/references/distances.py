@@ -180,13 +180,6 @@ def frobenius_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Ten
     return vector_norm(input, 2, dim, keepdim)
 
 
-@RULES.decomposes(*spellings("nuclear_norm"))
-def nuclear_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    if isinstance(dim, bool):
-        dim, keepdim = None, dim
-    return matrix_norm(input, "nuc", _all_dims(input, dim), keepdim)
-
-
 @RULES.decomposes(*spellings("norm_except_dim"))
 def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
     """What weight normalisation divides by; of everything where ``dim`` is −1."""
