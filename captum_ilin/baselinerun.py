@@ -3,6 +3,9 @@
 An op that is affine runs as it is. Of any other its arguments are kept, and its value goes on
 without a graph of its own: the run differentiates nothing, and only needs to know which values
 are active. What the model later writes over is copied before.
+
+An affine op may be given a constant that was made from active values, such as a mask; at x it
+is another, and then the op is not affine between the two points. Its arguments are kept too.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BaselineRun", "Call", "constants_of_call", "runs_as_it_is"]
 
+_LEAVING = (Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.numpy, Tensor.__array__)
 _EMPTY = torch.empty(0)  # stands for a tensor that is kept
 
 
@@ -41,17 +45,25 @@ class Call:
     Attributes:
         op: the op.
         site: where it was called, for messages.
-        constants: the constants that an affine op was given; of others None.
+        is_recorded: whether its arguments are at hand.
     """
 
     op: Op
     site: Site
-    constants: list[Any] | None
+    _constants: list[Any]
     _structure: Any = None
     _kept: Sequence[_Kept] = ()
 
+    @property
+    def is_recorded(self) -> bool:
+        return self._structure is not None
+
+    def constants(self) -> list[Any]:
+        """The constants that the op was given, as they were at the call."""
+        return [v.tensor if isinstance(v, _Kept) else v for v in self._constants]
+
     def arguments(self) -> Counterpart:
-        """Those of an op that is not affine, as they were at the call."""
+        """All arguments, as they were at the call."""
         kept = iter(self._kept)
         return Counterpart(*mapped(self._structure, lambda _: next(kept).tensor))
 
@@ -98,15 +110,52 @@ class BaselineRun(Freezing):
         self.calls: list[Call] = []
         self._anchor = torch.zeros((), requires_grad=True)
         self._kept: dict[StorageWeakRef, list[_Kept]] = {}
+        self._made: set[StorageWeakRef] = set()  # constants made from active values
+        self._numbers_left = False
+
+    def _treat(self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = super()._treat(func, args, kwargs)
+        self._note_made(func, args, kwargs, result)
+        return result
+
+    def _note_made(
+        self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:
+        """Note constants that active values went into, on whatever way."""
+        given = tensors((args, kwargs))
+        if not any(self._is_of_the_input(value) for value in given):
+            return
+        if isinstance(result, float) or func in _LEAVING:
+            self._numbers_left = True
+        rule = self.rules.find(func)
+        written = given[:1] if func is Tensor.__setitem__ or (rule and rule.inplace) else []
+        for value in (*tensors(result), *written):
+            memory = memory_of(value)
+            if memory is not None and self.activity.rank(value) is None:
+                self._made.add(memory)
+
+    def _is_of_the_input(self, value: Tensor) -> bool:
+        return self.activity.rank(value) is not None or memory_of(value) in self._made
+
+    def _may_differ(self, constants: list[Any]) -> bool:
+        """Whether one of an op's constants may be another at x."""
+        return any(
+            memory_of(value) in self._made
+            if isinstance(value, Tensor)
+            else self._numbers_left and isinstance(value, float)
+            for value in constants
+        )
 
     def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
         if not torch.is_grad_enabled():
             return super()._freeze(op, replace(rule, function=op), arguments)
         site, is_affine = self._site(rule.name), runs_as_it_is(rule, arguments)
-        if is_affine:
-            self.calls.append(Call(op, site, constants_of_call(arguments)))
+        found = constants_of_call(arguments)
+        constants = [self._keep(v) if isinstance(v, Tensor) else v for v in found]
+        if is_affine and not self._may_differ(found):
+            self.calls.append(Call(op, site, constants))
         else:
-            self.calls.append(self._recorded(op, site, arguments))
+            self.calls.append(self._recorded(op, site, constants, arguments))
         if rule.inplace:
             self._keep_before_write(arguments.args[0])
         if is_affine:
@@ -144,10 +193,10 @@ class BaselineRun(Freezing):
         activated: Tensor = _Activated.apply(self._anchor, [value])
         return activated
 
-    def _recorded(self, op: Op, site: Site, arguments: Arguments) -> Call:
+    def _recorded(self, op: Op, site: Site, constants: list[Any], arguments: Arguments) -> Call:
         everything = (arguments.args, arguments.kwargs)
         kept = [self._keep(tensor) for tensor in tensors(everything)]
-        return Call(op, site, None, mapped(everything, lambda _: _EMPTY), kept)
+        return Call(op, site, constants, mapped(everything, lambda _: _EMPTY), kept)
 
     def _keep(self, tensor: Tensor) -> _Kept:
         kept = _Kept(tensor.detach())

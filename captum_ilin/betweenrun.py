@@ -20,6 +20,7 @@ from captum_ilin.counterpart import paired
 from captum_ilin.errors import BaselinePathError
 from captum_ilin.freezing import Freezing
 from captum_ilin.reports import Reports
+from captum_ilin.rule import Kind
 from captum_ilin.rules.between import midway, out_of_place, written
 
 if TYPE_CHECKING:
@@ -75,14 +76,28 @@ class BetweenRun(Freezing):
         if not torch.is_grad_enabled():  # a constant, which no rule between points is asked for
             return super()._freeze(op, replace(rule, function=op), arguments)
         call = self._next(op, rule)
-        if call.constants is not None and runs_as_it_is(rule, arguments):
-            if not _are_equal(constants_of_call(arguments), call.constants):
-                self.reports.note_unregistered(self._site(f"{rule.name} of another constant"))
+        differs = not _are_equal(constants_of_call(arguments), call.constants())
+        is_affine = runs_as_it_is(rule, arguments)
+        if is_affine and not (differs and call.is_recorded and rule.varying):
+            if differs:
+                self._note_unowned(rule)
             return super()._freeze(op, rule, arguments)
         there = call.arguments()
         self._check_shapes(rule, arguments, there)
-        with paired(there):
-            return super()._freeze(op, rule, arguments)
+        if differs and rule.varying is None and self._has_rule(op):
+            self._note_unowned(rule)
+        with paired(there) as remainder:
+            result = super()._freeze(op, _varying(rule) if differs else rule, arguments)
+        if remainder.is_left:
+            self._note_unowned(rule)
+        return result
+
+    def _has_rule(self, op: Op) -> bool:
+        rule = self.rules.find(op)
+        return rule is not None and rule.kind is not Kind.UNREGISTERED
+
+    def _note_unowned(self, rule: Rule) -> None:
+        self.reports.note_unregistered(self._site(rule.name), is_unowned=True)
 
     def _affine_piece(self, op: Op, *, writes: bool) -> Op:
         """The tangent midway, which leaves less over than one at either point."""
@@ -118,6 +133,13 @@ class BetweenRun(Freezing):
                 f"{shapes} at x and {others} at the baseline: how much is selected depends on "
                 "the values. Choose a baseline that selects as much."
             )
+
+
+def _varying(rule: Rule) -> Rule:
+    """The rule for a call whose constants are others at the baseline, if there is one."""
+    if rule.varying is None:
+        return rule
+    return replace(rule, function=rule.varying, kind=Kind.RULE, alone=None)
 
 
 def _are_equal(here: list[Any], there: list[Any]) -> bool:

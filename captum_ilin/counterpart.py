@@ -15,7 +15,7 @@ from captum_ilin.errors import NotOfferedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Counterpart", "counterpart", "paired"]
+__all__ = ["Counterpart", "Remainder", "counterpart", "leave_remainder", "paired"]
 
 
 class Counterpart(NamedTuple):
@@ -25,17 +25,33 @@ class Counterpart(NamedTuple):
     kwargs: dict[str, Any]
 
 
+class Remainder:
+    """Whether a rule found a change that no active argument owns."""
+
+    is_left = False
+
+
 _current: ContextVar[Counterpart | None] = ContextVar("captum_ilin_counterpart", default=None)
+_remainder: ContextVar[Remainder | None] = ContextVar("captum_ilin_remainder", default=None)
 
 
 @contextmanager
-def paired(call: Counterpart) -> Iterator[None]:
-    """Make ``call`` the one that `counterpart` gives."""
-    token = _current.set(call)
+def paired(call: Counterpart) -> Iterator[Remainder]:
+    """Make ``call`` the one that `counterpart` gives; what the rule leaves is handed out."""
+    remainder = Remainder()
+    token, left = _current.set(call), _remainder.set(remainder)
     try:
-        yield
+        yield remainder
     finally:
         _current.reset(token)
+        _remainder.reset(left)
+
+
+def leave_remainder() -> None:
+    """Say that a part of Δy has no owner: a constant moved, and nothing active with it."""
+    remainder = _remainder.get()
+    if remainder is not None:
+        remainder.is_left = True
 
 
 def counterpart() -> Counterpart:

@@ -14,6 +14,7 @@ from captum_ilin.errors import (
     UnregisteredOpError,
     UnregisteredOpWarning,
     without_derivative,
+    without_owner,
     without_rule,
     without_rule_between,
 )
@@ -34,6 +35,8 @@ class Reports:
         is_between: the run lies between two operating points.
         unregistered: where an op without a rule was called, and how often.
         functions: those among them that are custom functions, which can have no rule.
+        unowned: where a constant differs between two points, and what changes with it has no
+            owner; those are among the unregistered.
         held: where an op without a rule and without a derivative was called.
     """
 
@@ -41,10 +44,17 @@ class Reports:
     is_between: bool = False
     unregistered: Counter[Site] = field(default_factory=Counter)
     functions: set[Site] = field(default_factory=set)
+    unowned: set[Site] = field(default_factory=set)
     held: Counter[Site] = field(default_factory=Counter)
 
-    def note_unregistered(self, site: Site, *, is_function: bool = False) -> None:
+    def note_unregistered(
+        self, site: Site, *, is_function: bool = False, is_unowned: bool = False
+    ) -> None:
         """Count a call of an op without a rule, or raise under ``strict``."""
+        if is_unowned:
+            self.unowned.add(site)
+            if self.strict:
+                raise UnregisteredOpError(without_owner([site]))
         if is_function:
             self.functions.add(site)
         if self.strict:
@@ -57,8 +67,11 @@ class Reports:
 
     def warn(self) -> None:
         """One warning for all ops without a rule, and one for those without a derivative."""
-        if self.unregistered:
-            warn(UnregisteredOpWarning, self._without_rule(list(self.unregistered)))
+        without = [site for site in self.unregistered if site not in self.unowned]
+        if without:
+            warn(UnregisteredOpWarning, self._without_rule(without))
+        if self.unowned:
+            warn(UnregisteredOpWarning, without_owner(sorted(map(str, self.unowned))))
         if self.held:
             warn(UnregisteredOpWarning, without_derivative(list(self.held)))
 

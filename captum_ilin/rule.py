@@ -61,6 +61,8 @@ class Rule:
             activation written out, z · φ(z)/z, and has the rank of one.
         alone: the rule for a call whose first argument is the only active one: the op is
             affine in it, and runs as it is.
+        varying: between two points, the rule for a call whose constants are others at the
+            baseline, because they were made from active values.
         plain: the out-of-place op with the same value.
         is_tangent: the rule's slope is the op's own Jacobian.
         is_piecewise: the op runs as it is, and its own slope changes from piece to piece.
@@ -84,6 +86,7 @@ class Rule:
     mixes: bool = False
     is_elementwise: bool = False
     alone: Rule | None = None
+    varying: Op | None = None
     reason: str = ""
     scale_rank: Rank = 0
 

@@ -23,7 +23,9 @@ from captum_ilin.rules.bilinear import multiplied, multiplied_matrices
 from captum_ilin.rules.references import (
     distances,
     normalization,
+    ordering,
     recurrent,
+    selections,
     softmaxes,
     spelled,
 )
@@ -34,6 +36,7 @@ from captum_ilin.rules.references.names import (
     PIECEWISE,
     PRODUCTS,
 )
+from captum_ilin.rules.references.varying import with_varying
 from captum_ilin.ruletable import RuleTable
 
 __all__ = ["references_of"]
@@ -44,6 +47,8 @@ _FAMILIES = (
     softmaxes.RULES,
     normalization.RULES,
     distances.RULES,
+    selections.RULES,
+    ordering.RULES,
 )
 _LEFT = "no rule between two points is known"
 
@@ -53,7 +58,7 @@ def references_of(table: RuleTable) -> RuleTable:
     found = RuleTable({op: _between(op, rule) for op, rule in table.items()})
     for family in _FAMILIES:
         found = found | family
-    return found
+    return RuleTable({op: with_varying(op, rule) for op, rule in found.items()})
 
 
 def _between(op: Op, rule: Rule) -> Rule:
