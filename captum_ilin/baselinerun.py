@@ -23,7 +23,7 @@ from captum_ilin.memory import memory_of
 from captum_ilin.rule import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BaselineRun", "Call", "constants_of_call", "runs_as_it_is"]
 
-_LEAVING = (Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.numpy, Tensor.__array__)
+_LEAVING = (Tensor.tolist, Tensor.numpy, Tensor.__array__)
 _EMPTY = torch.empty(0)  # stands for a tensor that is kept
 
 
@@ -95,7 +95,18 @@ def constants_of_call(arguments: Arguments) -> list[Any]:
 
     values = (*arguments.args, *arguments.kwargs.values())
     mapped(values, note)
-    return found + [value for value in values if isinstance(value, (int, float, complex))]
+    return found + list(_numbers(values))
+
+
+def _numbers(value: Any) -> Iterator[Any]:
+    """Every number in nested lists, tuples and slices, in order."""
+    if isinstance(value, (int, float, complex)):
+        yield value
+    elif isinstance(value, slice):
+        yield from _numbers((value.start, value.stop, value.step))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _numbers(item)
 
 
 class BaselineRun(Freezing):
@@ -111,7 +122,7 @@ class BaselineRun(Freezing):
         self._anchor = torch.zeros((), requires_grad=True)
         self._kept: dict[StorageWeakRef, list[_Kept]] = {}
         self._made: set[StorageWeakRef] = set()  # constants made from active values
-        self._numbers_left = False
+        self._left: set[type] = set()  # the types of numbers made from active values
 
     def _treat(self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = super()._treat(func, args, kwargs)
@@ -125,14 +136,20 @@ class BaselineRun(Freezing):
         given = tensors((args, kwargs))
         if not any(self._is_of_the_input(value) for value in given):
             return
-        if isinstance(result, float) or func in _LEAVING:
-            self._numbers_left = True
+        if type(result) in (int, float) and self._reads_values(func):
+            self._left.add(type(result))
+        elif func in _LEAVING:
+            self._left |= {int, float}
         rule = self.rules.find(func)
         written = given[:1] if func is Tensor.__setitem__ or (rule and rule.inplace) else []
         for value in (*tensors(result), *written):
             memory = memory_of(value)
             if memory is not None and self.activity.rank(value) is None:
                 self._made.add(memory)
+
+    def _reads_values(self, func: Op) -> bool:
+        rule = self.rules.find(func)
+        return rule is None or rule.kind is not Kind.INERT
 
     def _is_of_the_input(self, value: Tensor) -> bool:
         return self.activity.rank(value) is not None or memory_of(value) in self._made
@@ -142,7 +159,7 @@ class BaselineRun(Freezing):
         return any(
             memory_of(value) in self._made
             if isinstance(value, Tensor)
-            else self._numbers_left and isinstance(value, float)
+            else type(value) in self._left
             for value in constants
         )
 

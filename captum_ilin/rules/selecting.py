@@ -51,8 +51,9 @@ def closing(
 ) -> list[Tensor]:
     """Slopes that close Σ D Δz = y − y': the given ones, moved by one amount.
 
-    D = s + α sign(Δz) with α = (Δy − Σ s Δz) / Σ|Δz|, the smallest greatest move that closes;
-    of one argument alone it is the chord Δy/Δz. A rest within the rounding of y moves nothing.
+    D = s + α sign(Δz) with α = (Δy − Σ s Δz) / Σ|Δz|: of all moves that close it the one whose
+    largest part is smallest, and of one argument alone the chord, Δy/Δz. A rest within the
+    rounding of y moves nothing.
 
     Args:
         here, there: y and y'.
@@ -69,7 +70,7 @@ def closing(
     if lost.any():
         leave_remainder()
     move = torch.where(torch.isfinite(move), move, 0.0)
-    return [slope + move * step.sign() for slope, step in zip(slopes, steps, strict=True)]
+    return [slope + move * step.sgn().conj() for slope, step in zip(slopes, steps, strict=True)]
 
 
 def steps_of(here: Tensor, there: Tensor) -> Tensor:
@@ -116,7 +117,7 @@ class _Weighed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
-        return None, None, *(vector * slope for slope in ctx.saved_tensors)
+        return None, None, *(vector * slope.conj() for slope in ctx.saved_tensors)
 
 
 def selected(input: Tensor, find: Callable[[Tensor], tuple[Tensor, Slope]]) -> Tensor:

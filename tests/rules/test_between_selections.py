@@ -209,6 +209,13 @@ MASKS: dict[str, Callable[[Tensor], Tensor]] = {
     "index_put": lambda x: torch.stack(
         [row.index_put((row.argmax()[None],), row[:1] * 2) for row in x]
     ),
+    "int": lambda x: torch.stack([row[int(row.argmax())] for row in x])[:, None],
+    "select of an item": lambda x: torch.stack(
+        [torch.select(row, 0, row.argmin().item()) for row in x]
+    )[:, None],
+    "complex": lambda x: torch.view_as_real(
+        torch.complex(x, x.roll(1, 1)) * torch.complex((x > 0).to(x.dtype), x.detach())
+    ),
     "index_fill_": lambda x: torch.stack(
         [(row * 1).index_fill_(0, row.argmax(), 2.0) for row in x]
     ),
@@ -508,6 +515,10 @@ UNOWNED: dict[str, Callable[[Tensor], Tensor]] = {
     "matmul": lambda x: x[:, None, :2] @ x[:, 2:, None].detach(),
     "cat": lambda x: torch.cat([x, x[:, 2:].detach()], 1),
     "getitem": lambda x: x[torch.arange(2), (x[:, 3] > 0).long()],
+    "getitem of another size": lambda x: x[:, int(x[0, 3] < 0) :][:, :1],
+    "index_put_": lambda x: (x * 1).index_put_(
+        (torch.arange(2), (x[:, 3] > 0).long()), x[:, 0].detach().cos(), accumulate=True
+    ),
 }
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from captum_ilin.activity import copied, is_active
 from captum_ilin.arguments import mapped, substituted, tensors
-from captum_ilin.counterpart import counterpart
+from captum_ilin.counterpart import counterpart, leave_remainder
 from captum_ilin.holding import hold
 from captum_ilin.rule import Rule, op_name
 from captum_ilin.rules.references.names import ELEMENTWISE, PIECEWISE
@@ -116,13 +116,15 @@ def _slopes(
     """The op's value, and its derivative to each element of its active arguments."""
     args, kwargs = point
     value = op(*args, **kwargs)
-    found = tensors(point)
+    flat = tensors(point)
     with torch.enable_grad():
-        leaves = [found[p].expand(value.shape).detach().requires_grad_() for p in positions]
+        leaves = [flat[p].expand(value.shape).detach().requires_grad_() for p in positions]
         full_args, full_kwargs = substituted(point, positions, leaves)
-        total = op(*full_args, **full_kwargs).sum()
-        slopes = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
-    return value, [slope.to(value.dtype) for slope in slopes]
+        found = op(*full_args, **full_kwargs)
+        slopes = torch.autograd.grad(
+            found, leaves, torch.ones_like(found), allow_unused=True, materialize_grads=True
+        )
+    return value, [slope.conj().to(value.dtype) for slope in slopes]
 
 
 def moved(
@@ -138,6 +140,9 @@ def moved(
         places: the positions and names of what is moved, where that may be a number.
         table: (op, \\*args) → what it makes of the numbers of elements; None for the op itself.
     """
+    if hold(lambda: _adds(op, args, kwargs) or _differ_in_size(op, args, kwargs)):
+        leave_remainder()
+        return op(*args, **kwargs)
     positions = hold(lambda: _active(args, kwargs))
     flat = tensors((args, kwargs))
     joined = torch.cat([flat[position].reshape(-1) for position in positions])
@@ -153,6 +158,25 @@ def moved(
         return value, selection(now.shape, i, j, first, second)
 
     return selected(joined, between)
+
+
+def _adds(op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether values are added to what is there, as ``index_put`` may be asked to."""
+    is_put = op_name(_of(op)).removesuffix("_") == "index_put"
+    return is_put and bool(kwargs.get("accumulate", args[3] if len(args) > 3 else False))
+
+
+def _differ_in_size(
+    op: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bool:
+    """Whether more is moved at one of the points, such as by z[k:]."""
+    ends = _detached(args, kwargs), counterpart()
+    here, there = (op(*a, **named).shape for a, named in ends)
+    return here != there
+
+
+def _of(op: Callable[..., Any]) -> Op:
+    return op.args[0] if isinstance(op, partial) else op
 
 
 def _spread(op: Callable[..., Tensor], input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
