@@ -24,6 +24,7 @@ from captum_ilin.rules.references import (
     distances,
     normalization,
     ordering,
+    pooling,
     recurrent,
     selections,
     softmaxes,
@@ -47,6 +48,7 @@ _FAMILIES = (
     softmaxes.RULES,
     normalization.RULES,
     distances.RULES,
+    pooling.RULES,
     selections.RULES,
     ordering.RULES,
 )
