@@ -292,6 +292,19 @@ def without_derivative(sites: Sequence[object]) -> str:
     )
 
 
+def without_owner(sites: Sequence[object]) -> str:
+    """The message about constants that differ between two points."""
+    names = ", ".join(str(site) for site in sites)
+    return (
+        f"Differs between the two points: a constant of {names}. It was made from the input "
+        "without a derivative (a comparison, an index, detach(), item()), and where it changes "
+        "while what it acts on does not, no feature owns the change: the contributions fall "
+        "short of F(x) - F(x') by it. Choose a baseline with the same masks and indices, or "
+        "write the step with a derivative, such as relu(x) for x * (x > 0). Fill masks with a "
+        "large finite number: an infinite one is an infinite change."
+    )
+
+
 @contextmanager
 def saying_what_has_no_derivative() -> Iterator[None]:
     """Turn PyTorch's own complaints about a missing derivative into ours."""
@@ -308,15 +321,3 @@ def saying_what_has_no_derivative() -> Iterator[None]:
 
 
 _NO_DERIVATIVE = ("not implemented", "not differentiable", "no autograd formula")
-
-
-def without_owner(sites: Sequence[object]) -> str:
-    """The message about constants that differ between two points."""
-    names = ", ".join(str(site) for site in sites)
-    return (
-        f"Differs between the two points: a constant of {names}. It was made from the input "
-        "without a derivative (a comparison, an index, detach(), item()), and where it changes "
-        "while what it acts on does not, no feature owns the change: the contributions fall "
-        "short of F(x) - F(x') by it. Choose a baseline with the same masks and indices, or "
-        "write the step with a derivative, such as relu(x) for x * (x > 0)."
-    )

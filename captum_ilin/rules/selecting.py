@@ -63,7 +63,7 @@ def closing(
     change = torch.where(here == there, 0.0, here - there)
     rest = change - sum(slope * step for slope, step in zip(slopes, steps, strict=True))
     rounding = 4 * torch.finfo(here.dtype).eps * (here.abs() + there.abs())
-    rest = torch.where(rest.abs() <= rounding, 0.0, rest)
+    rest = torch.where((rest.abs() <= rounding) & torch.isfinite(rest), 0.0, rest)
     reach = sum((step.abs() for step in steps), torch.zeros_like(rest))
     move = rest / reach
     lost = ~torch.isfinite(move) & (rest != 0)

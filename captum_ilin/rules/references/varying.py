@@ -50,7 +50,7 @@ _MOVES: dict[str, tuple[int | str, ...]] = {
     "index_fill": (3, "value"),
     "index_put": (2, "values"),
     "index_copy": (3, "source"),
-    "scatter": (3, "src", "value"),
+    "placed": (3, "source"),
     "slice_scatter": (1, "src"),
     "select_scatter": (1, "src"),
     "__setitem__": (2,),
