@@ -21,7 +21,7 @@ from captum_ilin.activity import is_active
 from captum_ilin.arguments import mapped, substituted, tensors
 from captum_ilin.counterpart import counterpart
 from captum_ilin.holding import hold, is_replaying
-from captum_ilin.rules.between import rescaling
+from captum_ilin.rules.between import rescaled, rescaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,8 @@ def together(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
 
     Cost: of n active arguments, the op at 2ⁿ points n times.
     """
+    if hold(lambda: _is_first_alone(args, kwargs)):
+        return rescaled(op, *args, **kwargs)
     positions = hold(lambda: _active_positions(args, kwargs))
     value, *slopes = hold(lambda: _shares(op, args, kwargs, positions))
     flat = tensors((args, kwargs))
@@ -50,6 +52,15 @@ def together(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
     steps = (z - z.detach() for z in variables)
     moves = [step * slope for step, slope in zip(steps, slopes, strict=True)]
     return sum(moves, value)
+
+
+def _is_first_alone(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether only the first argument is active, and none is larger."""
+    if not args or _active_positions(args, kwargs) != [0] or not is_active(args[0]):
+        return False
+    shapes = [value.shape for value in tensors((args, kwargs))]
+    shape: torch.Size = args[0].shape
+    return torch.broadcast_shapes(*shapes) == shape
 
 
 def _active_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:

@@ -22,13 +22,21 @@ from captum_ilin.rules.between import (
 from captum_ilin.rules.bilinear import multiplied, multiplied_matrices
 from captum_ilin.rules.references import (
     distances,
+    inverses,
+    left,
+    losses,
     normalization,
+    numbers,
     ordering,
+    polynomials,
     pooling,
+    pools,
     recurrent,
+    scattered,
     selections,
     softmaxes,
     spelled,
+    writes,
 )
 from captum_ilin.rules.references.names import (
     ELEMENTWISE,
@@ -36,8 +44,10 @@ from captum_ilin.rules.references.names import (
     OF_DEGREE_TWO,
     PIECEWISE,
     PRODUCTS,
+    TOGETHER,
 )
 from captum_ilin.rules.references.varying import with_varying
+from captum_ilin.rules.together import together
 from captum_ilin.ruletable import RuleTable
 
 __all__ = ["references_of"]
@@ -51,6 +61,14 @@ _FAMILIES = (
     pooling.RULES,
     selections.RULES,
     ordering.RULES,
+    numbers.RULES,
+    polynomials.RULES,
+    inverses.RULES,
+    scattered.RULES,
+    pools.RULES,
+    losses.RULES,
+    writes.RULES,
+    left.RULES,
 )
 _LEFT = "no rule between two points is known"
 
@@ -79,6 +97,8 @@ def _between(op: Op, rule: Rule) -> Rule:
         return _replaced(rule, plain, multiplied)
     if name in MATRIX_PRODUCTS:
         return _replaced(rule, plain, multiplied_matrices)
+    if name in TOGETHER:
+        return _replaced(rule, plain, together)
     if name in OF_DEGREE_TWO:
         return _replaced(rule, plain, midway)
     left = Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)

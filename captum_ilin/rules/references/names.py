@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["ELEMENTWISE", "MATRIX_PRODUCTS", "OF_DEGREE_TWO", "PIECEWISE", "PRODUCTS"]
+__all__ = [
+    "ELEMENTWISE",
+    "MATRIX_PRODUCTS",
+    "OF_DEGREE_TWO",
+    "PIECEWISE",
+    "PRODUCTS",
+    "TOGETHER",
+]
 
 # Of their first argument alone; an op of this list that has two active ones is not rescaled.
 ELEMENTWISE = frozenset(
@@ -23,7 +30,7 @@ PIECEWISE = frozenset(
     (
         *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "hardsigmoid", "hardtanh"),
         *("softshrink", "hardshrink", "threshold", "clamp", "clip", "clamp_min", "clamp_max"),
-        *("abs", "absolute", "frac", "fmod", "remainder", "nan_to_num"),
+        *("frac", "nan_to_num"),
         *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
     )
 )
@@ -32,6 +39,14 @@ PIECEWISE = frozenset(
 PRODUCTS = frozenset(("mul", "multiply", "__mul__", "__rmul__", "__imul__", "gated"))
 MATRIX_PRODUCTS = frozenset(("matmul", "__matmul__", "mm", "bmm"))
 
+# Of several arguments, any of them active.
+TOGETHER = frozenset(
+    (
+        *("pow", "__rpow__", "ldexp", "atan2", "xlogy", "special_xlog1py", "logaddexp2"),
+        *("igamma", "igammac", "special_zeta", "fmod", "remainder", "__rmod__", "copysign"),
+    )
+)
+
 # In all active arguments together.
 OF_DEGREE_TWO = frozenset(
     (
@@ -39,6 +54,15 @@ OF_DEGREE_TWO = frozenset(
         *("cross", "linalg_cross", "linalg_vecdot", "tensordot", "_sparse_mm", "_grouped_mm"),
         *("addmm", "addmv", "addr", "addbmm", "baddbmm", "addcmul", "linear", "conv1d"),
         *("conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
-        *("convolution", "conv_tbc", "var", "cov", "lerp"),
+        *(
+            "convolution",
+            "conv_tbc",
+            "var",
+            "cov",
+            "lerp",
+            "trapezoid",
+            "cumulative_trapezoid",
+            "stft",
+        ),
     )
 )
