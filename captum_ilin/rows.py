@@ -81,13 +81,17 @@ def _compose(
     head = outputs.new_empty(len(outputs), count, used)
     room = max(limit - size, one)
     for start, (rows,) in waist.head.chunks(room, one):
-        _write((head,), start, (rows.flatten(2)[:, :, waist.features.columns],))
+        _write(
+            (head,), start, (rows.reshape(*rows.shape[:2], -1)[:, :, waist.features.columns],)
+        )
         del rows
     for start, features in waist.features.chunks(room, one):
         for whole, rows in zip(result, features, strict=True):
             part = head[:, :, start : start + len(rows)]
-            matrix = whole.flatten(2)  # a view: the result is contiguous
-            matrix.baddbmm_(part, rows.flatten(2).movedim(0, 1), beta=float(start > 0))
+            matrix = whole.view(*whole.shape[:2], -1)  # a view: the result is contiguous
+            matrix.baddbmm_(
+                part, rows.reshape(*rows.shape[:2], -1).movedim(0, 1), beta=float(start > 0)
+            )
             del rows
         del features
     return True

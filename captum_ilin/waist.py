@@ -166,7 +166,7 @@ def _used_columns(outputs: Tensor, edges: list[GradientEdge]) -> list[Tensor]:
     return [
         torch.arange(0, device=outputs.device)
         if row is None
-        else row.flatten(1).count_nonzero(0).nonzero()[:, 0]
+        else row.reshape(len(row), -1).count_nonzero(0).nonzero()[:, 0]
         for row in rows
     ]
 

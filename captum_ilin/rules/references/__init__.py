@@ -8,7 +8,6 @@ shows in the certificate.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from captum_ilin.rule import Kind, Op, Rule, op_name
@@ -101,8 +100,7 @@ def _between(op: Op, rule: Rule) -> Rule:
         return _replaced(rule, plain, together)
     if name in OF_DEGREE_TWO:
         return _replaced(rule, plain, midway)
-    left = Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)
-    return replace(left, alone=rule.alone)
+    return Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)
 
 
 def _replaced(rule: Rule, plain: Op, between: Op) -> Rule:

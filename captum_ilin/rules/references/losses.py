@@ -125,34 +125,16 @@ def binary_cross_entropy_with_logits(
     return _reduced(values, reduction, size_average, reduce)
 
 
-for _op in spellings("binary_cross_entropy_with_logits"):
-
-    @RULES.decomposes(_op)
-    def kernel_with_logits(
-        input: Tensor,
-        target: Tensor,
-        weight: Tensor | None = None,
-        pos_weight: Tensor | None = None,
-        reduction: int = 1,
-    ) -> Tensor:
-        values: Tensor = binary_cross_entropy_with_logits(
-            input, target, weight, reduction="none", pos_weight=pos_weight
-        )
-        return _reduced(values, reduction)
-
-
-@RULES.decomposes(*dict.fromkeys((*functions("functional", "kl_div"), *spellings("kl_div"))))
+@RULES.decomposes(F.kl_div)
 def kl_div(
     input: Tensor,
     target: Tensor,
     size_average: _Flag = None,
     reduce: _Flag = None,
-    reduction: Any = "mean",
+    reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
     """t (log t − z), and e^t (t − z) of logarithms t."""
-    if size_average is not None and not isinstance(size_average, bool):
-        size_average, reduction = None, size_average  # of the kernel, whose third it is
     own = torch.exp(target) * target if log_target else torch.xlogy(target, target)
     weight = torch.exp(target) if log_target else target
     values = own - weight * input
@@ -281,20 +263,18 @@ def gaussian_nll_loss(
     return _reduced(values, reduction)
 
 
-@RULES.decomposes(*dict.fromkeys((F.poisson_nll_loss, *spellings("poisson_nll_loss"))))
+@RULES.decomposes(F.poisson_nll_loss)
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
     log_input: bool = True,
     full: bool = False,
-    size_average: Any = None,
+    size_average: _Flag = None,
     eps: float = 1e-8,
-    reduce: Any = None,
-    reduction: Any = "mean",
+    reduce: _Flag = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """e^z − t z, or z − t log(z + ε); Stirling's term of t > 1."""
-    if reduce is not None and not isinstance(reduce, bool):  # of the kernel: eps, reduction
-        reduce, reduction = None, reduce
     values = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         stirling = target * target.log() - target + (2 * math.pi * target).log() / 2
@@ -327,55 +307,47 @@ def multilabel_soft_margin_loss(
     return _reduced(values.mean(-1), reduction, size_average, reduce)
 
 
-@RULES.decomposes(*dict.fromkeys((F.hinge_embedding_loss, *spellings("hinge_embedding_loss"))))
+@RULES.decomposes(F.hinge_embedding_loss)
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
     margin: float = 1.0,
-    size_average: Any = None,
+    size_average: _Flag = None,
     reduce: _Flag = None,
-    reduction: Any = "mean",
+    reduction: str = "mean",
 ) -> Tensor:
     """z where t = 1, and max(0, margin − z) where t = −1."""
-    if size_average is not None and not isinstance(size_average, bool):
-        size_average, reduction = None, size_average
     far = torch.relu(margin - input).masked_fill(target == 1, 0.0)
     values = far + input.masked_fill(target == -1, 0.0)
     return _reduced(values, reduction, size_average, reduce)
 
 
-@RULES.decomposes(*dict.fromkeys((F.margin_ranking_loss, *spellings("margin_ranking_loss"))))
+@RULES.decomposes(F.margin_ranking_loss)
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
     target: Tensor,
     margin: float = 0,
-    size_average: Any = None,
+    size_average: _Flag = None,
     reduce: _Flag = None,
-    reduction: Any = "mean",
+    reduction: str = "mean",
 ) -> Tensor:
     """max(0, margin − t (z1 − z2))."""
-    if size_average is not None and not isinstance(size_average, bool):
-        size_average, reduction = None, size_average
     values = torch.relu(margin - target * (input1 - input2))
     return _reduced(values, reduction, size_average, reduce)
 
 
-@RULES.decomposes(
-    *dict.fromkeys((F.cosine_embedding_loss, *spellings("cosine_embedding_loss")))
-)
+@RULES.decomposes(F.cosine_embedding_loss)
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
     target: Tensor,
     margin: float = 0,
-    size_average: Any = None,
+    size_average: _Flag = None,
     reduce: _Flag = None,
-    reduction: Any = "mean",
+    reduction: str = "mean",
 ) -> Tensor:
     """1 − cos where t = 1, and max(0, cos − margin) where t = −1."""
-    if size_average is not None and not isinstance(size_average, bool):
-        size_average, reduction = None, size_average
     shared = 1e-12
     scale = ((input1.square().sum(-1) + shared) * (input2.square().sum(-1) + shared)).rsqrt()
     cosine = (input1 * input2).sum(-1) * scale
@@ -466,20 +438,48 @@ def triplet_margin_loss(
     return _reduced(values, reduction, size_average, reduce)
 
 
-for _op in spellings("triplet_margin_loss"):
+def _kernel(name: str, define: Callable[..., Tensor], count: int) -> None:
+    """Register the op behind ``define``, which takes ``count`` arguments and a number."""
 
-    @RULES.decomposes(_op)
-    def kernel_of_triplets(
-        anchor: Tensor,
-        positive: Tensor,
-        negative: Tensor,
-        margin: float = 1.0,
-        p: float = 2,
-        eps: float = 1e-6,
-        swap: bool = False,
-        reduction: int = 1,
-    ) -> Tensor:
-        values = triplet_margin_loss(
-            anchor, positive, negative, margin, p, eps, swap, reduction="none"
-        )
-        return _reduced(values, reduction)
+    def kernel(*args: Any, **named: Any) -> Tensor:
+        reduction = args[count] if len(args) > count else named.pop("reduction", 0)
+        return _reduced(define(*args[:count], **named, reduction="none"), reduction)
+
+    for op in spellings(name):
+        RULES.decomposes(op)(kernel)
+
+
+def _kernel_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    reduction: str = "none",
+) -> Tensor:
+    result: Tensor = binary_cross_entropy_with_logits(
+        input, target, weight, reduction=reduction, pos_weight=pos_weight
+    )
+    return result
+
+
+def _kernel_of_poisson(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool,
+    full: bool,
+    eps: float,
+    reduction: str = "none",
+) -> Tensor:
+    result: Tensor = poisson_nll_loss(
+        input, target, log_input, full, eps=eps, reduction=reduction
+    )
+    return result
+
+
+_kernel("binary_cross_entropy_with_logits", _kernel_with_logits, 4)
+_kernel("poisson_nll_loss", _kernel_of_poisson, 5)
+_kernel("kl_div", kl_div, 2)
+_kernel("hinge_embedding_loss", hinge_embedding_loss, 3)
+_kernel("margin_ranking_loss", margin_ranking_loss, 4)
+_kernel("cosine_embedding_loss", cosine_embedding_loss, 4)
+_kernel("triplet_margin_loss", triplet_margin_loss, 7)

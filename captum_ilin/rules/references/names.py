@@ -19,7 +19,7 @@ ELEMENTWISE = frozenset(
         *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt"),
         *("reciprocal", "square", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh"),
         *("asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "sinc", "digamma", "lgamma"),
-        *("polygamma", "mvlgamma", "i0", "special_i0e", "special_i1", "special_i1e"),
+        *("mvlgamma", "i0", "special_i0e", "special_i1", "special_i1e"),
         *("special_entr", "special_erfcx", "special_log_ndtr", "special_ndtr"),
         *("special_ndtri",),
     )
@@ -43,6 +43,7 @@ MATRIX_PRODUCTS = frozenset(("matmul", "__matmul__", "mm", "bmm"))
 TOGETHER = frozenset(
     (
         *("pow", "__rpow__", "ldexp", "atan2", "xlogy", "special_xlog1py", "logaddexp2"),
+        "polygamma",
         *("igamma", "igammac", "special_zeta", "fmod", "remainder", "__rmod__", "copysign"),
     )
 )

@@ -37,8 +37,13 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode is not None:
         return torch.div(input, other, rounding_mode=rounding_mode)
     if not is_active(other):
-        return torch.mul(input, 1 / other)
+        return torch.mul(input, 1 / _as_precise(other, input))
     return torch.mul(torch.reciprocal(other), input)
+
+
+def _as_precise(other: Any, input: Tensor) -> Any:
+    """``other`` as the quotient takes it: 1/b of an integer or a single b has less precision."""
+    return other.to(torch.result_type(input, other)) if isinstance(other, Tensor) else other
 
 
 @_OWN.decomposes(Tensor.__rdiv__)
