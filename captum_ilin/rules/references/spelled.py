@@ -42,7 +42,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
 
 
 def _as_precise(other: Any, input: Tensor) -> Any:
-    """``other`` as the quotient takes it: 1/b of an integer or a single b has less precision."""
+    """``other`` in the precision of the quotient, which 1/b of an integer would not have."""
     return other.to(torch.result_type(input, other)) if isinstance(other, Tensor) else other
 
 
