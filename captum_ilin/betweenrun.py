@@ -151,5 +151,9 @@ def _is_equal(here: Any, there: Any) -> bool:
         return bool(here == there)
     if here.shape != there.shape:
         return False
+    if here.layout != torch.strided:
+        parts = (tensor.to_sparse_coo().coalesce() for tensor in (here, there))
+        first, second = ((part.indices(), part.values()) for part in parts)
+        return all(map(torch.equal, first, second))
     is_same = here.data_ptr() == there.data_ptr() and here.stride() == there.stride()
     return is_same or torch.equal(here, there)
