@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from math import log
+from math import inf, log
 from typing import Any
 
 import pytest
@@ -133,6 +133,10 @@ CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "torch.norm": (lambda: of_rows(torch.norm), (4, 5)),
     "linalg.norm": (lambda: lambda x: torch.linalg.norm(x, dim=(1, 2)), (4, 5)),
     "norm of order 1": (lambda: lambda x: torch.linalg.vector_norm(x, 1, 2), (4, 5)),
+    "norm of order ∞": (lambda: lambda x: torch.linalg.vector_norm(x, inf, 2), (4, 5)),
+    "norm of order −∞": (lambda: lambda x: torch.linalg.norm(x, -inf, 1), (4, 5)),
+    "norm of columns": (lambda: lambda x: torch.linalg.matrix_norm(x, 1), (4, 5)),
+    "norm of rows": (lambda: lambda x: torch.linalg.norm(x, -inf, (1, 2), True), (4, 5)),
     "norm of a matrix": (lambda: lambda x: torch.linalg.matrix_norm(x, keepdim=True), (4, 5)),
     "norm_except_dim": (lambda: of_rows(lambda x: torch.norm_except_dim(x, 2, 1)), (4, 5)),
     "dist": (lambda: of_rows(lambda x: torch.dist(x[0], x[1])), (4, 5)),
