@@ -133,6 +133,8 @@ CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "torch.norm": (lambda: of_rows(torch.norm), (4, 5)),
     "linalg.norm": (lambda: lambda x: torch.linalg.norm(x, dim=(1, 2)), (4, 5)),
     "norm of order 1": (lambda: lambda x: torch.linalg.vector_norm(x, 1, 2), (4, 5)),
+    "norm of order 3": (lambda: lambda x: torch.linalg.vector_norm(x, 3, 2), (4, 5)),
+    "distance of order 3": (lambda: lambda x: torch.cdist(x, x.flip(2), p=3.0), (4, 5)),
     "norm of order ∞": (lambda: lambda x: torch.linalg.vector_norm(x, inf, 2), (4, 5)),
     "norm of order −∞": (lambda: lambda x: torch.linalg.norm(x, -inf, 1), (4, 5)),
     "norm of columns": (lambda: lambda x: torch.linalg.matrix_norm(x, 1), (4, 5)),
