@@ -93,7 +93,10 @@ def piecewise_rescaling(
     value, step = function(here), here - there
     slope = _change(value, function(there)).div_(step)
     if torch.isnan(slope.sum()):
-        slope = torch.where(step == 0, _derivative(function, here), slope)
+        if not _is_of_each_number(function) or not step.is_contiguous():
+            return value, torch.where(step == 0, _derivative(function, here), slope)
+        places = _near(step, 0.0)
+        slope.view(-1)[places] = _derivative(function, here.reshape(-1)[places])
     return value, slope
 
 
