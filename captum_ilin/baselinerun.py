@@ -133,6 +133,8 @@ class BaselineRun(Freezing):
         self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:
         """Note constants that active values went into, on whatever way."""
+        if isinstance(result, Tensor) and self.activity.rank(result) is not None:
+            return
         given = tensors((args, kwargs))
         if not any(self._is_of_the_input(value) for value in given):
             return
