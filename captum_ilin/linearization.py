@@ -101,7 +101,8 @@ def linearize(
     check_inputs(points, forward_func)
     constants = constants_of(additional_forward_args)
     if baselines is None:
-        freezing = Freezing(rules or DEFAULT_RULES, strict=strict, ledger=Ledger())
+        chosen = DEFAULT_RULES if rules is None else rules
+        freezing = Freezing(chosen, strict=strict, ledger=Ledger())
         affine_map = map_at(forward_func, inputs, constants=constants, freezing=freezing)
     else:
         comparison = Comparison.at(

@@ -737,7 +737,7 @@ def test_a_module_cannot_be_registered() -> None:
         RuleTable().freezes(nn.ReLU)(F.relu)
 
 
-@pytest.mark.parametrize("rules", [{torch.relu: F.relu}, [F.relu], None])
+@pytest.mark.parametrize("rules", [{torch.relu: F.relu}, [F.relu], {}])
 def test_rules_that_are_not_a_table(rules: Any, network: nn.Module, x: Tensor) -> None:
     message = r"expected a RuleTable, .* Pass `DEFAULT_RULES \| \{op: rule\}`"
     with pytest.raises(RuleTypeError, match=message):
