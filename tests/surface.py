@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.overrides import get_ignored_functions, get_overridable_functions
 
 import captum_ilin.rules
-from captum_ilin import DEFAULT_RULES, Kind, Rule, tangent
+from captum_ilin import DEFAULT_RULES, REFERENCE_RULES, Kind, Rule, tangent
 from captum_ilin.rules import attention, recurrent
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import piecewise
@@ -116,6 +116,7 @@ def page() -> str:
     ]
     for name, table in families():
         lines += _section(name, table, known)
+    lines += _left_between(known)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -143,6 +144,27 @@ def _section(name: str, table: RuleTable, known: dict[Any, list[str]]) -> list[s
     rows = list(_rows(table, known))
     if rows:
         lines += ["| op | frozen as | gate rank |", "|---|---|---|", *rows, ""]
+    return lines
+
+
+def _left_between(known: dict[Any, list[str]]) -> list[str]:
+    """What has a rule at one point, and none between two."""
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for op, rule in REFERENCE_RULES.items():
+        if rule.kind is Kind.UNREGISTERED and DEFAULT_RULES[op].kind is not Kind.UNREGISTERED:
+            alone = "; affine, and run as it is, where its first argument alone is active"
+            groups[f"{rule.reason}{alone if rule.alone else ''}"].append(op)
+    lines = [
+        "## Between two points",
+        "",
+        "With `baselines` the rules are `REFERENCE_RULES`: whatever has a rule above has one "
+        "with which F(x) − F(x') adds up, except what follows. It takes its tangent midway "
+        "between the points and is reported; the certificate's `baseline_error` shows what is "
+        "left over.",
+        "",
+    ]
+    for reason, ops in groups.items():
+        lines += [f"**Left, because {reason}**: {_listed(ops, known)}.", ""]
     return lines
 
 

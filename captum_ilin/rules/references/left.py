@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from captum_ilin.rule import Kind, Rule, op_name
+from captum_ilin.rules.attention import mixed_values
 from captum_ilin.rules.spellings import functions, spellings
 from captum_ilin.ruletable import RuleTable
 
@@ -19,9 +20,10 @@ __all__ = ["RULES"]
 _LEFT = RuleTable()
 _LEFT.leaves(
     "no closed form of its change is known",
-    *spellings("matrix_exp", "cholesky", "pinverse"),
+    *spellings("matrix_exp", "cholesky", "pinverse", "nuclear_norm"),
     *functions("linalg", "matrix_exp", "cholesky", "cholesky_ex", "pinv", "cond"),
 )
+_LEFT.leaves("attention is spelled out instead, and never calls it", mixed_values)
 _LEFT.leaves("it is a sum over all alignments", *functions("functional", "ctc_loss"))
 _LEFT.leaves("it is a sum over all alignments", *spellings("ctc_loss"))
 _LEFT.leaves(

@@ -62,6 +62,7 @@ OF_DEGREE_TWO = frozenset(
             "cov",
             "lerp",
             "trapezoid",
+            "trapz",
             "cumulative_trapezoid",
             "stft",
         ),
