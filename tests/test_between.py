@@ -397,3 +397,14 @@ def test_an_op_without_a_rule_that_writes() -> None:
         affine_map = linearize(Skewed(), x, baselines=baseline)
     W = torch.diagonal(affine_map.weight(), dim1=1, dim2=2)
     torch.testing.assert_close(W, 6 * (x + baseline) ** 2)
+
+
+@pytest.mark.parametrize("chord", [rescaling, piecewise_rescaling])
+def test_points_that_are_laid_out_apart(chord: Any) -> None:
+    here, there = double(3, 4), double(4, 3).t()
+    here[1, 2] = there[1, 2]
+    for pair in ((here, there), (there, here)):
+        value, slope = chord(torch.relu, *pair)
+        expected = chord(torch.relu, *(point.contiguous() for point in pair))
+        assert torch.equal(value, expected[0])
+        assert torch.equal(slope, expected[1])

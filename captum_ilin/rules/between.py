@@ -93,7 +93,7 @@ def piecewise_rescaling(
     value, step = function(here), here - there
     slope = _change(value, function(there)).div_(step)
     if torch.isnan(slope.sum()):
-        if not _is_of_each_number(function) or not step.is_contiguous():
+        if not _is_of_each_number(function) or not _in_one_order(step, slope):
             return value, torch.where(step == 0, _derivative(function, here), slope)
         places = _near(step, 0.0)
         slope.view(-1)[places] = _derivative(function, here.reshape(-1)[places])
@@ -118,7 +118,7 @@ def rescaling(
     value, step = function(here), here - there
     slope = _change(value, function(there)).div_(step)
     reach = _reach(here)
-    if not step.is_contiguous() or not _is_of_each_number(function):
+    if not _in_one_order(step, slope) or not _is_of_each_number(function):
         better = _tangent_or_quotient(function, here, there)
         return value, torch.where(step.abs() <= reach, better, slope)
     places = _near(step, reach)
@@ -126,6 +126,11 @@ def rescaling(
         near = (z.reshape(-1)[places] for z in (here, there))
         slope.view(-1)[places] = _tangent_or_quotient(function, *near)
     return value, slope
+
+
+def _in_one_order(step: Tensor, slope: Tensor) -> bool:
+    """Whether a place in memory is the same element in both; z and z' may be laid out apart."""
+    return step.is_contiguous() and slope.is_contiguous()
 
 
 def _is_of_each_number(function: Callable[[Tensor], Tensor]) -> bool:

@@ -195,6 +195,7 @@ MASKS: dict[str, Callable[[Tensor], Tensor]] = {
     "complex": lambda x: torch.view_as_real(
         torch.complex(x, x.roll(1, 1)) * torch.complex((x > 0).to(x.dtype), x.detach())
     ),
+    "scatter": lambda x: torch.zeros_like(x).scatter(1, x.topk(3, 1)[1], x.topk(3, 1)[0]),
     "index_fill_": lambda x: torch.stack(
         [(row * 1).index_fill_(0, row.argmax(), 2.0) for row in x]
     ),
