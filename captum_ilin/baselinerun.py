@@ -209,6 +209,8 @@ class BaselineRun(Freezing):
     def _activated(self, value: Tensor) -> Tensor:
         if not (value.is_floating_point() or value.is_complex()):
             return value
+        if value._is_view():  # which could not be written to, made by a custom function
+            value = torch.empty(0, dtype=value.dtype, device=value.device).set_(value)
         activated: Tensor = _Activated.apply(self._anchor, [value])
         return activated
 

@@ -408,3 +408,17 @@ def test_points_that_are_laid_out_apart(chord: Any) -> None:
         expected = chord(torch.relu, *(point.contiguous() for point in pair))
         assert torch.equal(value, expected[0])
         assert torch.equal(slope, expected[1])
+
+
+def test_a_part_of_a_product_that_is_written_to() -> None:
+    """``einsum`` returns a view of a matrix of its own."""
+
+    def forward(x: Tensor) -> Tensor:
+        y = torch.einsum("bi,bj->bji", x, x.tanh())
+        y[:, 1:].sigmoid_()
+        return y.flatten(1)
+
+    x, baseline = double(2, 4), double(2, 4)
+    W = linearize(forward, x, baselines=baseline).weight()
+    change = forward(x) - forward(baseline)
+    torch.testing.assert_close((W * (x - baseline)[:, None]).sum(2), change)
