@@ -422,3 +422,19 @@ def test_a_part_of_a_product_that_is_written_to() -> None:
     W = linearize(forward, x, baselines=baseline).weight()
     change = forward(x) - forward(baseline)
     torch.testing.assert_close((W * (x - baseline)[:, None]).sum(2), change)
+
+
+@pytest.mark.parametrize("function", [torch.exp, torch.relu])
+def test_numbers_that_are_masked_at_both_points(function: Any) -> None:
+    """−∞ less −∞ has no quotient, and there is nothing to explain."""
+    hidden = torch.tensor([[True, False, False]])
+
+    def forward(x: Tensor) -> Tensor:
+        return function(x.masked_fill(hidden, -torch.inf)) * 2
+
+    x, baseline = double(2, 3), double(2, 3)
+    x[0, 1] = baseline[0, 1]
+    affine_map = linearize(forward, x, baselines=baseline)
+    W, change = affine_map.weight(), forward(x) - forward(baseline)
+    torch.testing.assert_close((W * (x - baseline)[:, None]).sum(2), change)
+    torch.testing.assert_close(affine_map(baseline), forward(baseline))

@@ -63,7 +63,8 @@ def rescaled(
     function = partial(_applied, op=op, further=(args, kwargs))
     if is_replaying():
         there, slope = hold(None)
-        return input * slope + (function(there) - there * slope)
+        reached = (there * slope).masked_fill(slope == 0, 0.0)  # of masked numbers 0 · ∞
+        return input * slope + (function(there) - reached)
     there = _before()
     with torch.no_grad():
         value, slope = (chord or rescaling)(function, input.detach(), there)
@@ -93,6 +94,7 @@ def piecewise_rescaling(
     value, step = function(here), here - there
     slope = _change(value, function(there)).div_(step)
     if torch.isnan(slope.sum()):
+        slope.masked_fill_(torch.isnan(step), 0.0)  # masked at both points: −∞ less −∞
         if not _is_of_each_number(function) or not _in_one_order(step, slope):
             return value, torch.where(step == 0, _derivative(function, here), slope)
         places = _near(step, 0.0)
@@ -117,6 +119,8 @@ def rescaling(
     """
     value, step = function(here), here - there
     slope = _change(value, function(there)).div_(step)
+    if torch.isnan(slope.sum()):
+        slope.masked_fill_(torch.isnan(step), 0.0)
     reach = _reach(here)
     if not _in_one_order(step, slope) or not _is_of_each_number(function):
         better = _tangent_or_quotient(function, here, there)
