@@ -38,6 +38,9 @@ _LEAVING = (Tensor.tolist, Tensor.numpy, Tensor.__array__)
 _EMPTY = torch.empty(0)  # stands for a tensor that is kept
 
 
+_OVERWRITING = ("copy_", "fill_", "zero_")
+
+
 @dataclass
 class Call:
     """One treated op call at the baseline.
@@ -84,8 +87,11 @@ def runs_as_it_is(rule: Rule, arguments: Arguments) -> bool:
     return rule.kind in (Kind.LINEAR, Kind.AFFINE) and not rule.is_piecewise
 
 
-def constants_of_call(arguments: Arguments) -> list[Any]:
-    """The numbers and tensors among the arguments that are not active."""
+def constants_of_call(rule: Rule, arguments: Arguments) -> list[Any]:
+    """The numbers and tensors among the arguments that are not active.
+
+    What a call overwrites whole is none: it may be memory that nothing was put into.
+    """
     found: list[Any] = []
 
     def note(tensor: Tensor) -> Tensor:
@@ -93,7 +99,8 @@ def constants_of_call(arguments: Arguments) -> list[Any]:
             found.append(tensor)
         return tensor
 
-    values = (*arguments.args, *arguments.kwargs.values())
+    given = arguments.args[1:] if rule.name in _OVERWRITING else arguments.args
+    values = (*given, *arguments.kwargs.values())
     mapped(values, note)
     return found + list(_numbers(values))
 
@@ -169,7 +176,7 @@ class BaselineRun(Freezing):
         if not torch.is_grad_enabled():
             return super()._freeze(op, replace(rule, function=op), arguments)
         site, is_affine = self._site(rule.name), runs_as_it_is(rule, arguments)
-        found = constants_of_call(arguments)
+        found = constants_of_call(rule, arguments)
         constants = [self._keep(v) if isinstance(v, Tensor) else v for v in found]
         if is_affine and not self._may_differ(found):
             self.calls.append(Call(op, site, constants))
@@ -210,7 +217,9 @@ class BaselineRun(Freezing):
         if not (value.is_floating_point() or value.is_complex()):
             return value
         if value._is_view():  # which could not be written to, made by a custom function
-            value = torch.empty(0, dtype=value.dtype, device=value.device).set_(value)
+            value = value.new_empty(0).set_(  # type: ignore[call-overload]  # of a tensor
+                value
+            )
         activated: Tensor = _Activated.apply(self._anchor, [value])
         return activated
 

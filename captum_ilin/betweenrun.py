@@ -76,7 +76,7 @@ class BetweenRun(Freezing):
         if not torch.is_grad_enabled():  # a constant, which no rule between points is asked for
             return super()._freeze(op, replace(rule, function=op), arguments)
         call = self._next(op, rule)
-        differs = not _are_equal(constants_of_call(arguments), call.constants())
+        differs = not _are_equal(constants_of_call(rule, arguments), call.constants())
         is_affine = runs_as_it_is(rule, arguments)
         if is_affine and not (differs and call.is_recorded and rule.varying):
             if differs:

@@ -438,3 +438,18 @@ def test_numbers_that_are_masked_at_both_points(function: Any) -> None:
     W, change = affine_map.weight(), forward(x) - forward(baseline)
     torch.testing.assert_close((W * (x - baseline)[:, None]).sum(2), change)
     torch.testing.assert_close(affine_map(baseline), forward(baseline))
+
+
+def test_memory_that_is_overwritten_whole() -> None:
+    """What it held before is no constant of the function."""
+    held = iter([1.0, 2.0])
+
+    def forward(x: Tensor) -> Tensor:
+        memory = torch.full_like(x, next(held, 3.0))
+        return memory.copy_(x.tanh())
+
+    x, baseline = double(2, 4), double(2, 4)
+    affine_map = linearize(forward, x, baselines=baseline, strict=True)
+    change = x.tanh() - baseline.tanh()
+    W = affine_map.weight()
+    torch.testing.assert_close((W * (x - baseline)[:, None]).sum(2), change)

@@ -44,13 +44,21 @@ class Difference:
 
 
 def measure_between(
-    architecture: Architecture, rules: RuleTable = REFERENCE_RULES
+    architecture: Architecture, rules: RuleTable = REFERENCE_RULES, share: float = 1.0
 ) -> Difference:
-    """The difference from random baselines of the inputs' own mean and spread."""
+    """The difference from random baselines of the inputs' own mean and spread.
+
+    Or, with another ``share`` than 1, from a point that far on the way to them.
+
+    Of one example: between two points some networks mix those of a batch, such as
+    Nystromformer, which divides by the largest sum of all.
+    """
     network = architecture.network()
-    forward, inputs = architecture.forward(network), architecture.inputs(2)
+    forward, inputs = architecture.forward(network), architecture.inputs(1)
     generator = torch.Generator().manual_seed(2)  # the inputs have 1
-    baselines = tuple(_random_like(values, generator) for values in inputs)
+    baselines = tuple(
+        torch.lerp(values, _random_like(values, generator), share) for values in inputs
+    )
     single = linearize(forward, inputs, baselines=baselines, rules=rules)
     single_error, _ = _error(single)
     network.double()
@@ -81,7 +89,7 @@ def _error(affine_map: AffineMap) -> tuple[float, float]:
     assert affine_map.baselines is not None
     with torch.no_grad():
         here, there = (
-            function(*points).gather(1, target[:, None])[:, 0]
+            function(*(point.clone() for point in points)).gather(1, target[:, None])[:, 0]
             for points in (affine_map.leaves, affine_map.baselines)
         )
     terms = [

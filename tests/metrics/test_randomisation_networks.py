@@ -61,7 +61,7 @@ def lenet(seed: int, permuted: bool = False) -> nn.Sequential:
         if permuted:
             images, labels = images[:200], labels[torch.randperm(1500)][:200]
         optimizer = torch.optim.Adam(model.parameters(), 2e-3)
-        for _ in range(80 if permuted else 6):
+        for _ in range(120 if permuted else 6):
             for rows in torch.randperm(len(images)).split(50):
                 optimizer.zero_grad()
                 F.cross_entropy(model(images[rows]), labels[rows]).backward()
