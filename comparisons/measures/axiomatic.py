@@ -12,7 +12,6 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from captum_ilin import DEFAULT_RULES, TANGENT_RULES
 from captum_ilin.metrics import (
     Direction,
     baseline_completeness,
@@ -24,6 +23,7 @@ from captum_ilin.metrics import sensitivity_n as correlation
 from comparisons.measures import rewritten
 from comparisons.measures.measure import Case, Measure, Value, values_of
 from comparisons.measures.removal import baseline_of, groups_of, lacking, where_known
+from comparisons.methods.ilin import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["MEASURES"]
 
 LOWER = Direction.LOWER
-RULES = {table.name: table for table in (DEFAULT_RULES, TANGENT_RULES)}
 
 
 def _completeness(case: Case, *, baseline: str) -> list[Value]:
@@ -86,7 +85,7 @@ def _local_fidelity(case: Case, *, radius: float, samples: int) -> list[Value]:
         case.model,
         case.inputs,
         target=case.target,
-        rules=RULES[case.method.parameters["rules"]],
+        rules=TABLES[case.method.parameters["rules"]],
         radius=radius,
         samples=samples,
         seed=case.seed,

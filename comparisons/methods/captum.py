@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from captum_ilin.metrics import drawing_from
 from comparisons.methods.method import Method, Setting
+from comparisons.methods.offsets import value_at_baseline
 from comparisons.methods.unchanged import unchanged
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _integrated_gradients(n_steps: int) -> Method:
         make,
         is_contribution=True,
         about=f"Integrated Gradients in {n_steps} steps (Sundararajan 2017)",
-        offset=_value_at_baseline,
+        offset=value_at_baseline,
         parameters={"n_steps": n_steps, "rule": "gausslegendre"},
         passes=n_steps,
         uses_baseline=True,
@@ -189,15 +190,6 @@ def _occlusion(setting: Setting) -> Explain:
 
 
 @torch.no_grad()
-def _value_at_baseline(
-    model: nn.Module, inputs: Tensor, target: Any, setting: Setting
-) -> Tensor:
-    """F(x')."""
-    value = model(setting.baseline.to(inputs))[:, target]
-    return value.expand(len(inputs))
-
-
-@torch.no_grad()
 def _mean_over_baselines(
     model: nn.Module, inputs: Tensor, target: Any, setting: Setting
 ) -> Tensor:
@@ -227,7 +219,7 @@ METHODS = (
         is_contribution=True,
         about="DeepLIFT's rescale rule (Shrikumar 2017); Captum takes the gradient at "
         "activations that it does not know, such as ReLU6, F.gelu and attention",
-        offset=_value_at_baseline,
+        offset=value_at_baseline,
         passes=2,
         uses_baseline=True,
     ),

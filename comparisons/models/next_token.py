@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from comparisons.models.language import smollm2
 from comparisons.models.network import Model, Network, hash_of
+from comparisons.models.tokens import equally_long, token_baselines, token_features
 
-__all__ = ["MODELS", "PROMPTS", "NextToken", "equally_long", "smollm2_next_token"]
+__all__ = ["MODELS", "PROMPTS", "NextToken", "smollm2_next_token"]
 
 PROMPTS = (
     "The capital of France is",
@@ -19,6 +19,12 @@ PROMPTS = (
     "The opposite of hot is",
     "The opposite of big is",
     "The plural of mouse is",
+    "The capital of Germany is",
+    "The opposite of up is",
+    "The capital of Greece is",
+    "The opposite of black is",
+    "The plural of foot is",
+    "The capital of Russia is",
 )
 
 
@@ -41,7 +47,7 @@ class NextToken(nn.Module):
 
 
 def smollm2_next_token(seed: int | None = None) -> Network:
-    """SmolLM2-135M-Instruct on six prompts of five tokens each. Half a minute, 1.3 GB."""
+    """SmolLM2-135M-Instruct on twelve prompts of five tokens each. Half a minute, 1.3 GB."""
     language = smollm2()
     numbers = {prompt: language.tokenizer(prompt)["input_ids"] for prompt in PROMPTS}
     table = language.model.get_input_embeddings().weight.detach()
@@ -58,34 +64,11 @@ def smollm2_next_token(seed: int | None = None) -> Network:
         ),
         weights_hash=hash_of(language.model.state_dict()),
         dataset="prompts",
-        baselines=_baselines(table, tokens, language.tokenizer.eos_token_id),
-        feature_mask=torch.arange(tokens)[None, :, None].expand(1, *inputs.shape[1:]).clone(),
-        window=(1, inputs.shape[2]),
-        feature_names=tuple(f"token {position}" for position in range(1, tokens + 1)),
+        baselines=token_baselines(table, tokens, language.tokenizer.eos_token_id),
+        **token_features(inputs),
     )
 
 
 MODELS = {
     "smollm2_next_token": Model("smollm2_next_token", smollm2_next_token, is_optional=True)
 }
-
-
-def equally_long(numbers: dict[str, list[int]]) -> Tensor:
-    """(prompts, tokens): the token numbers of prompts that are all of one length.
-
-    Raises:
-        ValueError: they are not.
-    """
-    if len({len(row) for row in numbers.values()}) > 1:
-        lengths = ", ".join(f"{len(row)} ({prompt!r})" for prompt, row in numbers.items())
-        raise ValueError(
-            f"The prompts must have equally many tokens, and have {lengths}: the network takes "
-            "them as one tensor. Word them so that their lengths agree."
-        )
-    return torch.tensor(list(numbers.values()))
-
-
-def _baselines(table: Tensor, tokens: int, filler: int) -> dict[str, Tensor]:
-    """What stands for no token: zeros, the vocabulary's mean, the token that ends a turn."""
-    rows = {"zero": torch.zeros_like(table[0]), "mean": table.mean(0), "filler": table[filler]}
-    return {name: row.expand(1, tokens, -1).clone() for name, row in rows.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +15,12 @@ from torch import Tensor, nn
 pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
 
 from captum_ilin import linearize
+from comparisons.measures import MEASURES
+from comparisons.measures.measure import Case
 from comparisons.methods import METHODS, Setting
 from comparisons.methods.controls import sobel
 from comparisons.methods.fullgrad import laid_onto
+from comparisons.methods.ilin import TABLES
 from comparisons.methods.unchanged import unchanged
 from comparisons.models import MODELS
 from tests.fingerprint import untouched
@@ -25,7 +30,10 @@ if TYPE_CHECKING:
 
 NETWORKS = {name: MODELS[name].first() for name in ("digits_cnn", "digits_vit")}
 REFUSES = {("digits_vit", "LRP")}  # it has no rule for multi-head attention
-COMPLETE = ("ILIN", "ILIN-tangent", "ILIN-baseline", "ILIN-tangent-baseline", "FullGrad")
+COMPLETE = (
+    *("ILIN", "ILIN-tangent", "ILIN-attnlrp", "ILIN-split", "ILIN-reference"),
+    *("ILIN-baseline", "ILIN-tangent-baseline", "FullGrad"),
+)
 
 each_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=list(NETWORKS))
 each_method = pytest.mark.parametrize("name", METHODS)
@@ -118,6 +126,38 @@ def test_on_relu_networks_ilin_input_x_gradient_and_lrp_agree() -> None:
     ilin, *others = (_explained(name, network)[0] for name in ("ILIN", "InputXGradient", "LRP"))
     for other in others:
         assert torch.allclose(ilin, other, atol=1e-5)
+
+
+def test_the_table_between_two_points_adds_up_to_the_difference_from_the_baseline() -> None:
+    network = NETWORKS["digits_vit"]
+    inputs, target = network.inputs[:1].double(), int(network.targets[0])
+    model = copy.deepcopy(network.model).double()
+    baseline = torch.rand_like(inputs)
+    method = METHODS["ILIN-reference"]
+    found = method.make(Setting(baseline))(model).attribute(inputs, target=target)
+    with torch.no_grad():
+        difference = float((model(inputs) - model(baseline))[0, target])
+    assert float(found.sum()) == pytest.approx(difference, rel=1e-9)
+    assert method.offset is not None
+    declared = method.offset(model, inputs, target, Setting(baseline))
+    assert float(declared) == float(model(baseline)[0, target])
+
+
+def test_on_a_transformer_no_two_tables_agree() -> None:
+    names = COMPLETE[:5]
+    found = {name: _explained(name, NETWORKS["digits_vit"])[0] for name in names}
+    for one, other in itertools.combinations(names, 2):
+        difference = (found[one] - found[other]).abs().max()
+        assert difference > 0.01 * found[one].abs().max(), (one, other)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_local_fidelity_is_measured_under_the_table_of_the_method(name: str) -> None:
+    (method,) = (m for m in METHODS.values() if dict(m.parameters) == {"rules": name})
+    case = Case(NETWORKS["digits_cnn"], method, 0, 0)
+    values = MEASURES["local_fidelity"].run(case, radius=1e-3, samples=2)
+    (error,) = (value.value for value in values if value.quantity == "error")
+    assert error < 64 * 10 * torch.finfo().eps
 
 
 def test_full_grad_is_not_input_x_gradient() -> None:

@@ -13,7 +13,12 @@ from captum_ilin import InstanceWiseLinearization, in_double, linearize
 from comparisons.harness.registry import registered
 from comparisons.harness.suitefile import load_suite
 from comparisons.models import MODELS, Network
-from comparisons.models.next_token import PROMPTS, NextToken, equally_long
+from comparisons.models.answers import ANSWERS
+from comparisons.models.first_sound import WORDS
+from comparisons.models.language import minilm
+from comparisons.models.next_token import PROMPTS, NextToken
+from comparisons.models.phonemes import PHONEMES, speller
+from comparisons.models.tokens import equally_long
 from comparisons.packages import MissingPackageError
 
 SLOW = {"smollm2_next_token": pytest.mark.slow}
@@ -93,6 +98,42 @@ def test_the_language_network_continues_its_prompts() -> None:
     assert mask is not None
     assert mask.shape == (1, tokens, width)
     assert mask[0, :, 0].tolist() == mask[0, :, -1].tolist() == list(range(tokens))
+
+
+def test_questions_find_their_answers() -> None:
+    network = loaded("minilm_answers")
+    assert network.labels == list(ANSWERS)
+    assert network.targets.tolist() == list(range(len(ANSWERS)))
+    language = minilm()
+    numbers = torch.tensor([language.tokenizer(network.labels[3])["input_ids"]])
+    states = language.model(input_ids=numbers).last_hidden_state
+    embedding = torch.nn.functional.normalize(states.mean(1), dim=-1)[0]
+    expected = 20 * embedding @ network.model.get_buffer("answers").T
+    assert torch.allclose(network.model(network.inputs[3:4])[0], expected, atol=1e-4)
+
+
+def test_words_begin_as_they_are_spoken() -> None:
+    network = loaded("g2p_first_sound")
+    spoken = [PHONEMES[target] for target in network.targets.tolist()]
+    assert dict(zip(network.labels, spoken, strict=True)) == WORDS
+    trained = speller()
+    assert [trained.spell(word)[0] for word in list(WORDS)[:3]] == spoken[:3]
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "noun"),
+    [("minilm_answers", 7, "token"), ("g2p_first_sound", 7, "letter")],
+)
+def test_what_is_removed_is_a_token(name: str, tokens: int, noun: str) -> None:
+    network = loaded(name)
+    width = network.inputs.shape[2]
+    assert network.inputs.shape[1] == tokens == len(network.feature_names)
+    assert network.feature_names[-1] == f"{noun} {tokens}"
+    mask = network.feature_mask
+    assert mask is not None
+    assert mask[0, :, 0].tolist() == mask[0, :, -1].tolist() == list(range(tokens))
+    for kind in ("zero", "mean", "filler"):
+        assert network.baseline(kind, 2).shape == (1, tokens, width)
 
 
 def test_the_quick_suite_needs_nothing_beyond_the_extra() -> None:
