@@ -38,7 +38,7 @@ def _vision(name: str) -> Callable[[], nn.Module]:
     return lambda: getattr(torchvision_models(), name)(weights=None)
 
 
-COMPARED = ("ILIN", "InputXGradient", "IG-50", "DeepLIFT", "Saliency")
+COMPARED = ("ILIN", "ILIN-reference", "InputXGradient", "IG-50", "DeepLIFT", "Saliency")
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet50": _vision("resnet50"),
     "vit_b_16": _vision("vit_b_16"),

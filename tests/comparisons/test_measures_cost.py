@@ -26,7 +26,7 @@ def _values(method: str, example: int) -> dict[str, Value]:
 FORWARD_ONLY = {"random", "input_only", "constant"}
 PASSES = {
     **{name: (method.passes, method.passes) for name, method in METHODS.items()},
-    "LRP": (2, 1),
+    **dict.fromkeys(("LRP", "ILIN-reference"), (2, 1)),
     "FullGrad": (1, 2),  # once for W and once for the ledger
     "Occlusion": (5, 0),  # each of the four inputs, and none
     **dict.fromkeys(FORWARD_ONLY, (0, 0)),
