@@ -23,7 +23,7 @@ from captum_ilin.memory import memory_of
 from captum_ilin.rule import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -105,15 +105,17 @@ def constants_of_call(rule: Rule, arguments: Arguments) -> list[Any]:
     return found + list(_numbers(values))
 
 
-def _numbers(value: Any) -> Iterator[Any]:
-    """Every number in nested lists, tuples and slices, in order."""
-    if isinstance(value, (int, float, complex)):
-        yield value
-    elif isinstance(value, slice):
-        yield from _numbers((value.start, value.stop, value.step))
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _numbers(item)
+def _numbers(values: Iterable[Any]) -> Iterator[Any]:
+    """Every number among the values, in nested lists, tuples and slices too, in order."""
+    for value in values:
+        if isinstance(value, Tensor) or value is None:
+            continue
+        if isinstance(value, (int, float, complex)):
+            yield value
+        elif isinstance(value, slice):
+            yield from _numbers((value.start, value.stop, value.step))
+        elif isinstance(value, (list, tuple)):
+            yield from _numbers(value)
 
 
 class BaselineRun(Freezing):
