@@ -61,16 +61,19 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
     def compute(here: Tensor, there: Tensor) -> tuple[Tensor, Slope]:
         value = torch.softmax(here, dim, dtype)
         w, total = _between(*_log_softmaxes(here, there, dim, dtype), dim)
-        product = partial(_softmax_product, dim=dim)
-        return value, Slope(product, product, (w, total))
+        pull = partial(_softmax_product, dim=dim)
+        return value, Slope(partial(_softmax_push, dim=dim), pull, (w, total))
 
     return matrixed(input, compute)
 
 
 def _softmax_product(vector: Tensor, w: Tensor, total: Tensor, *, dim: int) -> Tensor:
-    """ΣL · (diag(w) − w wᵀ) t."""
-    weighted = _finite(vector) * w
-    return (weighted - w * weighted.sum(dim, keepdim=True)) * total
+    """ΣL · (diag(w) − w wᵀ) t: the slope of a softmax that is w, which has a kernel."""
+    return torch._softmax_backward_data(vector.to(w.dtype), w, dim, w.dtype) * total
+
+
+def _softmax_push(step: Tensor, w: Tensor, total: Tensor, *, dim: int) -> Tensor:
+    return _softmax_product(_finite(step), w, total, dim=dim)
 
 
 def _log_softmaxes(here: Tensor, there: Tensor, dim: int, dtype: Any) -> tuple[Tensor, Tensor]:
