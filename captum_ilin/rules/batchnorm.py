@@ -183,7 +183,7 @@ def instance_norm_tangent(
     )
 
 
-@RULES.freezes(torch.batch_norm)
+@RULES.decomposes(torch.batch_norm)
 def torch_batch_norm(
     input: Tensor,
     weight: Tensor | None,
@@ -195,10 +195,10 @@ def torch_batch_norm(
     eps: float,
     cudnn_enabled: bool,
 ) -> Tensor:
-    return batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
-@RULES.freezes(torch.instance_norm)
+@RULES.decomposes(torch.instance_norm)
 def torch_instance_norm(
     input: Tensor,
     weight: Tensor | None,
@@ -210,6 +210,6 @@ def torch_instance_norm(
     eps: float,
     cudnn_enabled: bool,
 ) -> Tensor:
-    return instance_norm(
+    return F.instance_norm(
         input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
     )

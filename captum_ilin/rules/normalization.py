@@ -111,7 +111,7 @@ class _FusedLayerNorm(torch.autograd.Function):
         return scaled.sub_(scaled.mean(ctx.dims, keepdim=True)), None, None, None, None
 
 
-@RULES.freezes(torch.layer_norm)
+@RULES.decomposes(torch.layer_norm)
 def torch_layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -120,7 +120,7 @@ def torch_layer_norm(
     eps: float = 1e-5,
     cudnn_enable: bool = True,
 ) -> Tensor:
-    return layer_norm(input, normalized_shape, weight, bias, eps)
+    return F.layer_norm(input, normalized_shape, weight, bias, eps)
 
 
 @RULES.freezes(F.rms_norm, torch.rms_norm)
@@ -158,7 +158,7 @@ def group_norm(
     return by_channel(centred * scale, weight, bias)  # no view: the model may write to it
 
 
-@RULES.freezes(torch.group_norm)
+@RULES.decomposes(torch.group_norm)
 def torch_group_norm(
     input: Tensor,
     num_groups: int,
@@ -167,7 +167,7 @@ def torch_group_norm(
     eps: float = 1e-5,
     cudnn_enabled: bool = True,
 ) -> Tensor:
-    return group_norm(input, num_groups, weight, bias, eps)
+    return F.group_norm(input, num_groups, weight, bias, eps)
 
 
 def by_channel(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -57,18 +57,6 @@ def layer_norm(
     return scaled(_standardized(input, dims, eps), weight, bias)
 
 
-@EXPLICIT.freezes(torch.layer_norm)
-def torch_layer_norm(
-    input: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    cudnn_enable: bool = True,
-) -> Tensor:
-    return layer_norm(input, normalized_shape, weight, bias, eps)
-
-
 @EXPLICIT.freezes(F.rms_norm, torch.rms_norm)
 def rms_norm(
     input: Tensor,
@@ -95,18 +83,6 @@ def group_norm(
     return by_channel(shares, weight, bias).clone()  # no view: the model may write to it
 
 
-@EXPLICIT.freezes(torch.group_norm)
-def torch_group_norm(
-    input: Tensor,
-    num_groups: int,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    cudnn_enabled: bool = True,
-) -> Tensor:
-    return group_norm(input, num_groups, weight, bias, eps)
-
-
 @EXPLICIT.freezes(F.instance_norm)
 def instance_norm(
     input: Tensor,
@@ -122,23 +98,6 @@ def instance_norm(
         running = (running_mean, running_var, weight, bias)
         return batchnorm.instance_norm(input, *running, False, momentum, eps)
     return by_channel(_standardized(input, list(range(2, input.dim())), eps), weight, bias)
-
-
-@EXPLICIT.freezes(torch.instance_norm)
-def torch_instance_norm(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    use_input_stats: bool,
-    momentum: float,
-    eps: float,
-    cudnn_enabled: bool,
-) -> Tensor:
-    return instance_norm(
-        input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
-    )
 
 
 @EXPLICIT.freezes(F.batch_norm)
@@ -158,21 +117,6 @@ def batch_norm(
     batchnorm.warn_of_batch_statistics()
     dims = [dim for dim in range(input.dim()) if dim != 1]
     return by_channel(_standardized(input, dims, eps), weight, bias)
-
-
-@EXPLICIT.freezes(torch.batch_norm)
-def torch_batch_norm(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    cudnn_enabled: bool,
-) -> Tensor:
-    return batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 @EXPLICIT.freezes(F.normalize)

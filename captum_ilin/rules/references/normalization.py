@@ -67,18 +67,6 @@ def _last(shape: list[int]) -> list[int]:
     return list(range(-len(shape), 0))
 
 
-@_OWN.decomposes(torch.layer_norm)
-def torch_layer_norm(
-    input: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    cudnn_enable: bool = True,
-) -> Tensor:
-    return layer_norm(input, normalized_shape, weight, bias, eps)
-
-
 @_OWN.decomposes(F.rms_norm, torch.rms_norm)
 def rms_norm(
     input: Tensor,
@@ -122,18 +110,6 @@ def group_norm(
 
 def _by_channel(input: Tensor) -> list[int]:
     return [-1, *[1] * (input.dim() - 2)]
-
-
-@_OWN.decomposes(torch.group_norm)
-def torch_group_norm(
-    input: Tensor,
-    num_groups: int,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    cudnn_enabled: bool = True,
-) -> Tensor:
-    return group_norm(input, num_groups, weight, bias, eps)
 
 
 @_OWN.decomposes(F.instance_norm)
@@ -224,38 +200,6 @@ def shifted(input: Tensor, *parameters: Any) -> Tensor:
 
 
 _AFFINE = {shifted: Rule(batchnorm.by_running_statistics, Kind.AFFINE, "batch_norm")}
-
-
-@_OWN.decomposes(torch.batch_norm)
-def torch_batch_norm(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    cudnn_enabled: bool,
-) -> Tensor:
-    return batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-
-
-@_OWN.decomposes(torch.instance_norm)
-def torch_instance_norm(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    use_input_stats: bool,
-    momentum: float,
-    eps: float,
-    cudnn_enabled: bool,
-) -> Tensor:
-    return instance_norm(
-        input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
-    )
 
 
 @_OWN.decomposes(F.normalize)
