@@ -21,7 +21,8 @@ from captum_ilin.errors import BaselinePathError
 from captum_ilin.freezing import Freezing
 from captum_ilin.reports import Reports
 from captum_ilin.rule import Kind
-from captum_ilin.rules.between import midway, out_of_place, written
+from captum_ilin.rules.between import midway, written
+from captum_ilin.tangent import out_of_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,7 @@ from torch.overrides import resolve_name
 
 from captum_ilin.dispatched import dispatched_name, is_dispatched
 
-__all__ = ["Kind", "Op", "Rank", "Rule", "op_name"]
+__all__ = ["Kind", "Op", "Rank", "Rule", "op_name", "plain_name"]
 
 Op = Callable[..., Any]
 Rank = int | Callable[..., int | None] | None
@@ -112,3 +112,9 @@ def op_name(op: Op) -> str:
     if name == "fn":  # torch.nn.functional's boolean_dispatch hides the name
         name = (resolve_name(op) or name).rsplit(".", 1)[-1]
     return str(name)
+
+
+def plain_name(op: Op) -> str:
+    """The op's name without the underscore that says that it writes: ``add`` of ``add_``."""
+    name = op_name(op)
+    return name if name.endswith("__") else name.removesuffix("_")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from captum_ilin.rule import Rank
 
-__all__ = ["RuleTable", "check_between", "check_rules"]
+__all__ = ["RuleTable", "check_between", "check_rules", "written_form"]
 
 _RuleFunction = TypeVar("_RuleFunction", bound=Op)
 
@@ -159,7 +159,7 @@ class RuleTable(Mapping[Op, Rule]):
                     scale_rank=scale_rank,
                     is_tangent=is_tangent,
                 )
-                register_write(_written(function))
+                register_write(written_form(function))
             return function
 
         return register
@@ -296,7 +296,7 @@ def _carried_over(rule: Rule, spelling: Op, op: Op) -> Rule:
     return replace(rule, function=function, alone=alone)
 
 
-def _written(function: Op) -> Op:
+def written_form(function: Op) -> Op:
     """The in-place form of an out-of-place rule."""
 
     def rule(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:

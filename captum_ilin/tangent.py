@@ -7,6 +7,7 @@ copies, so the map is affine for good, in the backward pass and in the backward 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-__all__ = ["linearized", "piecewise", "tangent", "written_tangent"]
+__all__ = [
+    *(
+        "active_positions",
+        "bound",
+        "linearized",
+        "out_of_place",
+        "piecewise",
+        "tangent",
+        "written_tangent",
+    ),
+]
 
 
 def tangent(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -43,7 +54,7 @@ def tangent(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> affine_map.weight(), affine_map.bias()
     (tensor([[1.]]), tensor([1.]))
     """
-    active = hold(lambda: _active_positions(args, kwargs))
+    active = hold(lambda: active_positions(args, kwargs))
     return linearized(op, args, kwargs, active)
 
 
@@ -58,11 +69,16 @@ def piecewise(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def written_tangent(op: Callable[..., Any], input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """``tangent`` of an op that writes its result into its first argument."""
+    return input.copy_(tangent(partial(out_of_place, op), copied(input), *args, **kwargs))
 
-    def out_of_place(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return op(input.clone(), *args, **kwargs)
 
-    return input.copy_(tangent(out_of_place, copied(input), *args, **kwargs))
+def out_of_place(
+    op_: Callable[..., Tensor], input: Tensor, *args: Any, **kwargs: Any
+) -> Tensor:
+    """What an op that writes leaves in the place of ``input``, without the write."""
+    result = input.clone()
+    op_(result, *args, **kwargs)
+    return result
 
 
 def linearized(
@@ -80,7 +96,7 @@ def linearized(
     flat = tensors((args, kwargs))
     variables = [flat[position] for position in positions]
     points = hold(lambda: [_kept(variable) for variable in variables])
-    graph = LocalGraph(_bound(op, args, kwargs, positions), points)
+    graph = LocalGraph(bound(op, args, kwargs, positions), points)
     if is_replaying():
         return graph.moved(list(map(_step, variables, points)), share)
     if not any(output.requires_grad for output in graph.outputs):
@@ -98,11 +114,12 @@ def _step(variable: Tensor, point: Tensor) -> Tensor:
     return (variable - point).masked_fill(~torch.isfinite(point), 0.0)
 
 
-def _active_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+def active_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+    """The places of the active tensors among all, in the order of `tensors`."""
     return [i for i, value in enumerate(tensors((args, kwargs))) if is_active(value)]
 
 
-def _bound(
+def bound(
     op: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],

@@ -204,7 +204,7 @@ def _how(rule: Rule) -> str:
         return "the active piece"
     if function.__name__ == "secant" or "_secant" in function.__qualname__:
         return "secant through the origin"
-    if function.__qualname__.startswith("_written"):
+    if function.__qualname__.startswith("written_form"):
         return "as out of place, then written"
     return _said_of(function).replace("|", "\\|")
 

@@ -29,6 +29,7 @@ from captum_ilin.holding import hold, is_replaying, is_taped
 from captum_ilin.localgraph import LocalGraph, attached
 from captum_ilin.rules.primitives import with_slope
 from captum_ilin.slope import Slope, sloped
+from captum_ilin.tangent import active_positions, bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     Chord = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], tuple[Tensor, Tensor]]
 
 __all__ = [
-    *("along", "matrixed", "midway", "out_of_place", "piecewise_rescaling", "rescaled"),
+    *("along", "matrixed", "midway", "piecewise_rescaling", "rescaled"),
     *("rescaling", "stepped", "written"),
 ]
 
@@ -213,10 +214,10 @@ def along(op: Callable[..., Any], *args: Any, degree: int, **kwargs: Any) -> Any
     Cost: the op at ⌈n/2⌉ points, and its graph there.
     """
     shares, weights = _nodes(max(1, (degree + 1) // 2))
-    positions = hold(lambda: _active_positions(args, kwargs))
+    positions = hold(lambda: active_positions(args, kwargs))
     found = hold(lambda: _first_and_offsets(args, kwargs, positions, shares))
     first, offsets = found[: len(positions)], found[len(positions) :]
-    call = _bound(op, args, kwargs, positions)
+    call = _alone(op, args, kwargs, positions)
 
     def mean(values: Sequence[Tensor]) -> Any:
         results = [call(values)]
@@ -275,7 +276,7 @@ def stepped(
         args: the op's arguments; only among these may be active ones.
         kwargs: options of the op.
     """
-    positions = hold(lambda: _active_positions(args, {}))
+    positions = hold(lambda: active_positions(args, {}))
     found = hold(lambda: _both_ends(op, args, kwargs, positions))
     count = len(positions)
     here, there, values = found[:count], found[count : 2 * count], found[2 * count :]
@@ -299,7 +300,7 @@ def _both_ends(
 ) -> list[Tensor]:
     """The active arguments at z and at z', and the values there."""
     ends = _two_points(args, {}, positions)
-    call = _bound(op, args, kwargs, positions)
+    call = _alone(op, args, kwargs, positions)
     return [*ends[0], *ends[1], *(call(end) for end in ends)]
 
 
@@ -327,10 +328,6 @@ def _between(
     return graph.with_outputs(attached(graph, variables, values=values))
 
 
-def _active_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
-    return [i for i, value in enumerate(tensors((args, kwargs))) if is_active(value)]
-
-
 def _two_points(
     args: tuple[Any, ...], kwargs: dict[str, Any], positions: list[int]
 ) -> tuple[list[Tensor], list[Tensor]]:
@@ -339,17 +336,12 @@ def _two_points(
     return [here[p].detach().clone() for p in positions], [there[p] for p in positions]
 
 
-def _bound(
+def _alone(
     op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], positions: list[int]
 ) -> Callable[[Sequence[Tensor]], Any]:
-    """``op`` as a function of the active arguments alone."""
-    still = mapped((args, kwargs), Tensor.detach)
-
-    def call(values: Sequence[Tensor]) -> Any:
-        full_args, full_kwargs = substituted(still, positions, values)
-        return op(*full_args, **full_kwargs)
-
-    return call
+    """``op`` as a function of the active arguments alone, without the graphs of the others."""
+    still_args, still_kwargs = mapped((args, kwargs), Tensor.detach)
+    return bound(op, still_args, still_kwargs, positions)
 
 
 def _values(
@@ -370,13 +362,6 @@ def written(
     """The in-place form: what is between two points keeps nothing of an active input."""
     source = input if is_active(input) else input.clone()
     return input.copy_(between(plain, source, *args, **kwargs))
-
-
-def out_of_place(
-    op_: Callable[..., Tensor], input: Tensor, *args: Any, **kwargs: Any
-) -> Tensor:
-    """The value of an op that writes, without the write."""
-    return op_(input.clone(), *args, **kwargs)
 
 
 def matrixed(

@@ -22,6 +22,7 @@ from captum_ilin.arguments import mapped, substituted, tensors
 from captum_ilin.counterpart import counterpart
 from captum_ilin.holding import hold, is_replaying
 from captum_ilin.rules.between import rescaled, rescaling
+from captum_ilin.tangent import active_positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ def together(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
     """
     if hold(lambda: _is_first_alone(args, kwargs)):
         return rescaled(op, *args, **kwargs)
-    positions = hold(lambda: _active_positions(args, kwargs))
+    positions = hold(lambda: active_positions(args, kwargs))
     value, *slopes = hold(lambda: _shares(op, args, kwargs, positions))
     flat = tensors((args, kwargs))
     variables = [flat[position].expand(value.shape) for position in positions]
@@ -56,15 +57,11 @@ def together(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
 
 def _is_first_alone(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether only the first argument is active, and none is larger."""
-    if not args or _active_positions(args, kwargs) != [0] or not is_active(args[0]):
+    if not args or active_positions(args, kwargs) != [0] or not is_active(args[0]):
         return False
     shapes = [value.shape for value in tensors((args, kwargs))]
     shape: torch.Size = args[0].shape
     return torch.broadcast_shapes(*shapes) == shape
-
-
-def _active_positions(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
-    return [i for i, value in enumerate(tensors((args, kwargs))) if is_active(value)]
 
 
 def _shares(

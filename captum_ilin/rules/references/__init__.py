@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from captum_ilin.rule import Kind, Op, Rule, op_name
+from captum_ilin.rule import Kind, Op, Rule, plain_name
 from captum_ilin.rules.between import (
     midway,
-    out_of_place,
     piecewise_rescaling,
     rescaled,
     written,
@@ -30,7 +29,6 @@ from captum_ilin.rules.references import (
     polynomials,
     pooling,
     pools,
-    recurrent,
     scattered,
     selections,
     softmaxes,
@@ -48,11 +46,11 @@ from captum_ilin.rules.references.names import (
 from captum_ilin.rules.references.varying import with_varying
 from captum_ilin.rules.together import together
 from captum_ilin.ruletable import RuleTable
+from captum_ilin.tangent import out_of_place
 
 __all__ = ["references_of"]
 
 _FAMILIES = (
-    recurrent.RULES,
     spelled.RULES,
     softmaxes.RULES,
     normalization.RULES,
@@ -86,8 +84,7 @@ def _between(op: Op, rule: Rule) -> Rule:
     if rule.kind is not Kind.RULE and not rule.is_piecewise:
         return rule
     plain = rule.plain or (partial(out_of_place, op) if rule.inplace else op)
-    name = op_name(rule.plain or op)
-    name = name if name.endswith("__") else name.removesuffix("_")
+    name = plain_name(rule.plain or op)
     if name in PIECEWISE:
         return _replaced(rule, plain, partial(rescaled, chord=piecewise_rescaling))
     if name in ELEMENTWISE:

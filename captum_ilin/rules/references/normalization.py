@@ -17,6 +17,7 @@ from captum_ilin.activity import is_active
 from captum_ilin.rule import Kind, Rule
 from captum_ilin.rules import batchnorm
 from captum_ilin.rules.between import rescaled
+from captum_ilin.rules.normalization import last
 from captum_ilin.rules.references.standardized import RULES as STANDARDIZED
 from captum_ilin.rules.references.standardized import standardized
 from captum_ilin.rules.spellings import spellings, writings
@@ -58,13 +59,9 @@ def layer_norm(
         def plain(input: Tensor) -> Tensor:
             return F.layer_norm(input, shape, weight, bias, eps)
 
-        return standardized(input, plain, _last(shape), eps, weight=weight)
+        return standardized(input, plain, last(input, len(shape)), eps, weight=weight)
 
     return _scaled(normalize, weight, bias, shape)
-
-
-def _last(shape: list[int]) -> list[int]:
-    return list(range(-len(shape), 0))
 
 
 @_OWN.decomposes(F.rms_norm, torch.rms_norm)
@@ -81,7 +78,9 @@ def rms_norm(
         def plain(input: Tensor) -> Tensor:
             return F.rms_norm(input, shape, weight, eps)
 
-        return standardized(input, plain, _last(shape), eps, weight=weight, is_centred=False)
+        return standardized(
+            input, plain, last(input, len(shape)), eps, weight=weight, is_centred=False
+        )
 
     return _scaled(normalize, weight, None, shape)
 

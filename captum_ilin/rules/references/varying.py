@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from captum_ilin.activity import copied, is_active
 from captum_ilin.arguments import mapped, substituted, tensors
 from captum_ilin.counterpart import counterpart, leave_remainder
 from captum_ilin.holding import hold
-from captum_ilin.rule import Rule, op_name
+from captum_ilin.rule import Rule, plain_name
 from captum_ilin.rules.references.names import ELEMENTWISE, PIECEWISE
 from captum_ilin.rules.selecting import closing, selected, selection, steps_of, weighed
+from captum_ilin.ruletable import written_form
+from captum_ilin.tangent import active_positions, out_of_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,9 +68,8 @@ def with_varying(op: Op, rule: Rule) -> Rule:
     """``rule``, with what is done where the op's constants differ, if that is known."""
     if rule.varying is not None:
         return rule
-    plain = partial(_copying, op) if rule.inplace else op
-    name = op_name(op)
-    stem = name if name.endswith("__") else name.removesuffix("_")
+    plain = partial(out_of_place, op) if rule.inplace else op
+    stem = plain_name(op)
     if stem in _ARITHMETIC:
         function = partial(arithmetic, plain)
     elif stem in _MOVES:
@@ -78,23 +78,12 @@ def with_varying(op: Op, rule: Rule) -> Rule:
         function = partial(moved, plain, (), table=_spread)
     else:
         return rule
-    return replace(rule, varying=partial(_written, function) if rule.inplace else function)
-
-
-def _copying(op_: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """What an op that writes leaves in the place of ``input``."""
-    result = input.clone()
-    op_(result, *args, **kwargs)
-    return result
-
-
-def _written(function: Op, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return input.copy_(function(copied(input), *args, **kwargs))
+    return replace(rule, varying=written_form(function) if rule.inplace else function)
 
 
 def arithmetic(op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
     """An op of each element, its constants others at x' than at x."""
-    positions = hold(lambda: _active(args, kwargs))
+    positions = hold(lambda: active_positions(args, kwargs))
     flat = tensors((args, kwargs))
 
     def between(*_: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -143,7 +132,7 @@ def moved(
     if hold(lambda: _adds(op, args, kwargs) or _differ_in_size(op, args, kwargs)):
         leave_remainder()
         return op(*args, **kwargs)
-    positions = hold(lambda: _active(args, kwargs))
+    positions = hold(lambda: active_positions(args, kwargs))
     flat = tensors((args, kwargs))
     joined = torch.cat([flat[position].reshape(-1) for position in positions])
     numbers = op if table is None else partial(table, op)
@@ -162,7 +151,7 @@ def moved(
 
 def _adds(op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether values are added to what is there, as ``index_put`` may be asked to."""
-    is_put = op_name(_of(op)).removesuffix("_") == "index_put"
+    is_put = plain_name(_of(op)) == "index_put"
     return is_put and bool(kwargs.get("accumulate", args[3] if len(args) > 3 else False))
 
 
@@ -216,7 +205,3 @@ def _none(value: Any) -> Any:
 
 def _detached(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return mapped((args, kwargs), Tensor.detach)
-
-
-def _active(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
-    return [n for n, value in enumerate(tensors((args, kwargs))) if is_active(value)]
