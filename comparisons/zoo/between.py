@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from captum_ilin import REFERENCE_RULES, in_double, linearize
+from comparisons.zoo.measure import total
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,8 +99,6 @@ def _error(affine_map: AffineMap) -> tuple[float, float]:
             affine_map.weight(target), affine_map.leaves, affine_map.baselines, strict=True
         )
     ]
-    total = torch.stack([term.sum(1) for term in terms]).sum(0)
-    size = torch.stack([term.abs().sum(1) for term in terms]).sum(0)
-    change = here - there
-    error = (total - change).abs() / torch.maximum(change.abs(), size)
+    size, change = total([term.abs() for term in terms]), here - there
+    error = (total(terms) - change).abs() / torch.maximum(change.abs(), size)
     return float(error.max()), float(change.abs().min())

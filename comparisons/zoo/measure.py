@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from captum_ilin import AffineMap, RuleTable
     from comparisons.zoo.architecture import Architecture
 
-__all__ = ["Exactness", "measure"]
+__all__ = ["Exactness", "measure", "total"]
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,16 @@ def _of_prediction(affine_map: AffineMap) -> dict[str, float]:
         (weight * x).detach().flatten(1)
         for weight, x in zip(affine_map.weight(target), affine_map.leaves, strict=True)
     ]
-    total, magnitude = _sum(attributions), _sum([a.abs() for a in attributions])
+    explained, magnitude = total(attributions), total([a.abs() for a in attributions])
     return {
-        "output_error": float(((total + bias - value) / value).abs().max()),
-        "product_error": float(((total - value) / value).abs().max()),
+        "output_error": float(((explained + bias - value) / value).abs().max()),
+        "product_error": float(((explained - value) / value).abs().max()),
         "bias_share": float((bias / value).abs()[0]),
         "input_share": float((magnitude / value).abs()[0]),
         "size": float(value.abs().min()),
     }
 
 
-def _sum(terms: list[Tensor]) -> Tensor:
+def total(terms: list[Tensor]) -> Tensor:
     """Σ over all inputs, for each example."""
     return torch.stack([term.sum(1) for term in terms]).sum(0)

@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from captum_ilin import linearize
-from comparisons.timing.mapping import timed
-from comparisons.timing.mapping.networks import network
-from comparisons.timing.mapping.part import Part, Section
+from comparisons.timing.mapping.timed import timed_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from torch import Tensor, nn
-
-    from comparisons.timing.mapping.part import Step
 
 __all__ = ["PRODUCTS", "calls"]
 
@@ -45,26 +41,13 @@ def _gradient(model: nn.Module, x: Tensor) -> Tensor:
     return slope
 
 
-def _measured(name: str, repeats: int, step: Step) -> Iterator[timed.TimedRecord]:
-    yield from timed.timed("products", name, calls(*network(name)), repeats, step)
-
-
-def _sections(rows: list[dict[str, Any]]) -> list[Section]:
-    text = (
-        f"{PLAIN}: of the network as it is, the gradient of one output with respect to the "
-        "input, which is Saliency's. linearize: the forward pass that makes the map; what "
-        "follows it is without it. u @ W: a combination of all outputs. W @ v: what a change "
-        "of the input does to all outputs; the first records a backward pass, the others "
-        "pass through the record."
-    )
-    lines = [timed.line(row) for row in rows]
-    return [Section("Products", text, timed.columns(PLAIN), lines)]
-
-
-PRODUCTS = Part(
-    "products",
-    models=None,
-    steps=lambda repeats: timed.steps(5, repeats),
-    measured=_measured,
-    sections=_sections,
+_TEXT = (
+    f"{PLAIN}: of the network as it is, the gradient of one output with respect to the "
+    "input, which is Saliency's. linearize: the forward pass that makes the map; what "
+    "follows it is without it. u @ W: a combination of all outputs. W @ v: what a change "
+    "of the input does to all outputs; the first records a backward pass, the others "
+    "pass through the record."
+)
+PRODUCTS = timed_part(
+    "Products", _TEXT, calls, (PLAIN, "linearize", "u @ W", "W @ v, the first", "W @ v")
 )

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from captum_ilin import linearize
-from comparisons.timing.mapping import timed
-from comparisons.timing.mapping.networks import PIECEWISE_LINEAR, network
-from comparisons.timing.mapping.part import Part, Section
+from comparisons.timing.mapping.networks import PIECEWISE_LINEAR
+from comparisons.timing.mapping.timed import timed_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from torch import Tensor, nn
-
-    from comparisons.timing.mapping.part import Step
 
 __all__ = ["REGIONS", "calls"]
 
@@ -45,25 +42,12 @@ def _along(model: nn.Module, x: Tensor, direction: Tensor) -> tuple[Tensor, Tens
     return found[0], found[1]
 
 
-def _measured(name: str, repeats: int, step: Step) -> Iterator[timed.TimedRecord]:
-    yield from timed.timed("regions", name, calls(*network(name)), repeats, step)
-
-
-def _sections(rows: list[dict[str, Any]]) -> list[Section]:
-    text = (
-        f"{PLAIN}: the derivative of all outputs of the network as it is along a direction, "
-        "with parameters that take no gradient. region.exit: the step at which the first of "
-        "all units along that direction changes its piece. region: made once, for every "
-        "direction: that all ops are piecewise affine, and the number of units."
-    )
-    lines = [timed.line(row) for row in rows]
-    return [Section("Regions", text, timed.columns(PLAIN), lines)]
-
-
-REGIONS = Part(
-    "regions",
-    models=PIECEWISE_LINEAR,
-    steps=lambda repeats: timed.steps(3, repeats),
-    measured=_measured,
-    sections=_sections,
+_TEXT = (
+    f"{PLAIN}: the derivative of all outputs of the network as it is along a direction, "
+    "with parameters that take no gradient. region.exit: the step at which the first of "
+    "all units along that direction changes its piece. region: made once, for every "
+    "direction: that all ops are piecewise affine, and the number of units."
+)
+REGIONS = timed_part(
+    "Regions", _TEXT, calls, (PLAIN, "region.exit", "region"), PIECEWISE_LINEAR
 )

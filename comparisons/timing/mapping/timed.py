@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from captum_ilin.metrics import peak_bytes
+from comparisons.timing.mapping.networks import network
+from comparisons.timing.mapping.part import Part, Section
 from comparisons.timing.pairs import interleaved, quartiles, ratios
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import Tensor, nn
 
     from comparisons.timing.mapping.part import Step
 
-__all__ = ["TimedRecord", "columns", "line", "steps", "timed"]
+__all__ = ["TimedRecord", "timed", "timed_part"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,28 @@ class TimedRecord:
     reference_peak_bytes: int
 
 
-def steps(calls: int, repeats: int) -> int:
-    """How many steps `timed` takes."""
-    return calls * (repeats + 1)
+def timed_part(
+    title: str,
+    text: str,
+    calls: Callable[[nn.Module, Tensor], dict[str, Callable[[], Any]]],
+    labels: Sequence[str],
+    models: tuple[str, ...] | None = None,
+) -> Part:
+    """A part that times calls on each network, and has one table.
+
+    Args:
+        calls: what is timed, by these labels.
+        labels: the first is that which the others are divided by.
+    """
+    name = title.lower()
+
+    def measured(model: str, repeats: int, step: Step) -> Iterator[TimedRecord]:
+        yield from timed(name, model, calls(*network(model)), repeats, step)
+
+    def sections(rows: list[dict[str, Any]]) -> list[Section]:
+        return [Section(title, text, _columns(labels[0]), [_line(row) for row in rows])]
+
+    return Part(name, models, lambda n: len(labels) * (n + 1), measured, sections)
 
 
 def timed(
@@ -74,8 +97,8 @@ def timed(
     ]
 
 
-def columns(reference: str) -> dict[str, str]:
-    """The columns of `line`, and what they mean."""
+def _columns(reference: str) -> dict[str, str]:
+    """The columns of `_line`, and what they mean."""
     return {
         "network": "random weights (EfficientNet-Lite0: its own), evaluation mode, one image",
         "call": "what is timed; after one call of it that is not",
@@ -87,7 +110,7 @@ def columns(reference: str) -> dict[str, str]:
     }
 
 
-def line(row: dict[str, Any]) -> list[str]:
+def _line(row: dict[str, Any]) -> list[str]:
     """One line of the table, from a record's row."""
     return [
         row["model"],
