@@ -44,6 +44,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "vit_b_16": _vision("vit_b_16"),
     "swin_t": _vision("swin_t"),
     "convnext_tiny": _vision("convnext_tiny"),
+    "mobilenet_v2": _vision("mobilenet_v2"),
     "decoder": Decoder,
 }
 
