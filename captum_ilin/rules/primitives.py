@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from captum_ilin.activity import gate_rank, is_active
-from captum_ilin.arguments import tensors
 from captum_ilin.holding import hold, is_taped
-from captum_ilin.tangent import linearized
+from captum_ilin.tangent import active_positions, linearized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,8 +129,7 @@ def split(op: Callable[..., Tensor], *factors: Any, flowing: list[int]) -> Tenso
 
 def evenly(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """1/n of the tangent in each of the n active arguments of ``op``."""
-    flat = tensors((args, kwargs))
-    active = hold(lambda: [i for i, value in enumerate(flat) if is_active(value)])
+    active = hold(lambda: active_positions(args, kwargs))
     return linearized(op, args, kwargs, active, share=1 / max(len(active), 1))
 
 
