@@ -1,0 +1,266 @@
+"""``TrainingSet``: what a model's head is given for every training example, read in one pass.
+
+Features stay in the precision the model gives them in, in blocks on the CPU: 50,000 × 4096 in
+float32 are 0.8 GB. Each block becomes float64 for the moment it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler
+from tqdm.auto import tqdm
+
+from captum_ilin.companions.errors import CompanionInputError
+from captum_ilin.companions.representer.head import Head, find_head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch.utils.data import Dataset
+
+__all__ = ["TrainingSet", "as_inputs", "loader_of", "read_training_set"]
+
+BLOCK = 2**20  # numbers of a block: 8 MiB in float64, which a processor's cache holds
+ROWS = 4096  # of a block, at most
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Features, logits and labels of all training examples.
+
+    Attributes:
+        blocks: the features, (rows, width) each, in the order of the examples.
+        logits: (n, classes), the model's own.
+        labels: (n,), or None where the loader gives none.
+        has_bias: whether a feature 1 is counted after the others.
+    """
+
+    blocks: tuple[Tensor, ...]
+    logits: Tensor
+    labels: Tensor | None
+    has_bias: bool
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def width(self) -> int:
+        """Features, the constant one included."""
+        return int(self.blocks[0].shape[1]) + self.has_bias
+
+    def portions(self) -> Iterator[tuple[slice, Tensor]]:
+        """Which examples, and their features in float64, without the constant one."""
+        start = 0
+        for block in self.blocks:
+            yield slice(start, start + len(block)), block.double()
+            start += len(block)
+
+    def scores(self, features: Tensor, weight: Tensor) -> Tensor:
+        """Θ f for each row of ``features``, which are without the constant one."""
+        if not self.has_bias:
+            return features @ weight.T
+        return torch.addmm(weight[:, -1], features, weight[:, :-1].T)
+
+    def sums(self, coefficients: Tensor, features: Tensor) -> Tensor:
+        """Σ_i coefficients_i f_iᵀ, (classes, width)."""
+        found = coefficients.T @ features
+        if not self.has_bias:
+            return found
+        return torch.cat([found, coefficients.sum(0)[:, None]], 1)
+
+    def products(self, one: Tensor, other: Tensor) -> Tensor:
+        """f_iᵀ f_t for every row of the one and of the other, the constant feature counted."""
+        return one @ other.T + float(self.has_bias)
+
+    def features(self, examples: Tensor) -> Tensor:
+        """Of some examples, (examples, features), in float64, without the constant one."""
+        size = len(self.blocks[0])
+        rows = [self.blocks[at // size][at % size] for at in examples.tolist()]
+        return torch.stack(rows).double()
+
+    def labels_below(self, classes: int) -> Tensor:
+        """The labels, (n,), which are needed.
+
+        Raises:
+            CompanionInputError: there are none, or some that no class has.
+        """
+        if self.labels is None:
+            raise CompanionInputError(
+                "The loader gives no labels, and they are needed here. Give batches as tuples "
+                "whose last element holds whole numbers, (batch,), the class of each example."
+            )
+        wrong = ((self.labels < 0) | (self.labels >= classes)).nonzero()
+        if len(wrong):
+            at = int(wrong[0])
+            raise CompanionInputError(
+                f"Labels must be from 0 to {classes - 1}, because the head has {classes} "
+                f"outputs, but training example {at} has the label {int(self.labels[at])}."
+            )
+        return self.labels
+
+
+def loader_of(
+    train_dataset: Dataset[Any] | DataLoader[Any], batch_size: int
+) -> DataLoader[Any]:
+    """The loader itself, or one of the dataset.
+
+    Raises:
+        CompanionInputError: it shuffles, so that the number of an example means nothing.
+    """
+    if not isinstance(train_dataset, DataLoader):
+        return DataLoader(train_dataset, batch_size=batch_size, shuffle=False)
+    if isinstance(train_dataset.sampler, RandomSampler):
+        raise CompanionInputError(
+            "The loader shuffles, so that the numbers of its examples mean nothing: votes are "
+            "told by an example's number in the dataset. Pass the dataset, or a loader with "
+            "shuffle=False."
+        )
+    return train_dataset
+
+
+def as_inputs(inputs: Any, head: Head | None, model: nn.Module) -> tuple[Any, ...]:
+    """The model's arguments, on the device of its head, or of its first parameter."""
+    values = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    like = next(model.parameters(), None) if head is None else head.module.weight
+    if like is None:
+        return values
+    return tuple(v.to(like.device) if isinstance(v, Tensor) else v for v in values)
+
+
+def read_training_set(
+    model: nn.Module,
+    loader: DataLoader[Any],
+    head: nn.Module | str | None,
+    *,
+    show_progress: bool,
+) -> tuple[Head, TrainingSet]:
+    """Run the model once over the loader; the head is found on the first batch.
+
+    Raises:
+        CompanionInputError: see `RepresenterPoints`.
+    """
+    with torch.random.fork_rng(devices=[]):  # a loader draws a seed whenever it starts
+        return _read(model, loader, head, show_progress=show_progress)
+
+
+def _read(
+    model: nn.Module,
+    loader: DataLoader[Any],
+    head: nn.Module | str | None,
+    *,
+    show_progress: bool,
+) -> tuple[Head, TrainingSet]:
+    found: Head | None = None
+    rows, logits, labels = _Rows(), [], []
+    for batch in tqdm(loader, "features", disable=not show_progress):
+        inputs, label = _split(batch)
+        inputs = as_inputs(inputs, found, model)
+        if found is None:
+            found = find_head(model, inputs, head)
+            _check_repeats(found, inputs)
+        features, outputs = found.read(inputs)
+        _check_finite(features, outputs, len(rows))
+        rows.add(_kept(features))
+        logits.append(_kept(outputs))
+        labels.append(label)
+    if found is None:
+        raise CompanionInputError(
+            "The loader gives no batch: there are no training examples to vote. Pass a loader "
+            "or a dataset that holds some."
+        )
+    return found, TrainingSet(rows.blocks(), torch.cat(logits), _labels(labels), found.has_bias)
+
+
+def _split(batch: Any) -> tuple[Any, Any]:
+    """The model's arguments and the labels, as Captum has them: the last of several."""
+    if isinstance(batch, Mapping) or not isinstance(batch, (Tensor, tuple, list)):
+        raise CompanionInputError(
+            f"The loader gives a {type(batch).__name__}; expected a tensor, or a tuple whose "
+            "last element is the labels: the model is called as model(*batch[:-1]). Pass a "
+            "collate_fn that gives such a tuple."
+        )
+    if isinstance(batch, Tensor):
+        return (batch,), None
+    if not len(batch):
+        raise CompanionInputError(
+            "The loader gives an empty tuple; expected inputs and labels."
+        )
+    return (tuple(batch), None) if len(batch) == 1 else (tuple(batch[:-1]), batch[-1])
+
+
+def _kept(values: Tensor) -> Tensor:
+    """On the CPU, without half precision."""
+    values = values.detach()
+    is_half = values.dtype in (torch.float16, torch.bfloat16)
+    return (values.float() if is_half else values).cpu().clone()
+
+
+class _Rows:
+    """Batches of features, gathered to blocks of equal numbers of rows."""
+
+    def __init__(self) -> None:
+        self._full: list[Tensor] = []
+        self._open: list[Tensor] = []
+        self._waiting = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._full)) + self._waiting
+
+    def add(self, rows: Tensor) -> None:
+        size = min(ROWS, max(1, BLOCK // max(rows.shape[1], 1)))
+        self._open.append(rows)
+        self._waiting += len(rows)
+        while self._waiting >= size:
+            gathered = torch.cat(self._open)
+            # clones: a view would keep the whole batch
+            self._full.append(gathered[:size].clone())
+            self._open = [gathered[size:].clone()]
+            self._waiting = len(self._open[0])
+
+    def blocks(self) -> tuple[Tensor, ...]:
+        last = [torch.cat(self._open)] if self._waiting else []
+        return (*self._full, *last)
+
+
+def _check_repeats(head: Head, inputs: tuple[Any, ...]) -> None:
+    """Raise for a model whose features are not a function of the example."""
+    training = [
+        path
+        for path, module in head.model.named_modules()
+        if module.training and isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
+    if training:
+        raise CompanionInputError(
+            f"The batch norm {training[0]!r} is in training mode, so that an example's "
+            "features depend on its batch. Call model.eval() first."
+        )
+    first, second = head.read(inputs), head.read(inputs)
+    if not torch.equal(first.features, second.features):
+        raise CompanionInputError(
+            "The model gives other features for the same batch when it is run again, as "
+            "dropout in training mode does. Call model.eval() first."
+        )
+
+
+def _check_finite(features: Tensor, outputs: Tensor, start: int) -> None:
+    for name, values in (("features", features), ("logits", outputs)):
+        broken = (~torch.isfinite(values)).any(1).nonzero()
+        if len(broken):
+            raise CompanionInputError(
+                f"The {name} of training example {start + int(broken[0])} are NaN or infinite, "
+                "and so would be every vote. Leave the example out, or run the model in a "
+                "wider precision."
+            )
+
+
+def _labels(batches: list[Any]) -> Tensor | None:
+    """(n,), or None where they are missing or no whole numbers."""
+    for labels in batches:
+        if not isinstance(labels, Tensor) or labels.dim() != 1 or labels.is_floating_point():
+            return None
+    return torch.cat(batches).long().cpu()
