@@ -9,6 +9,7 @@ Matplotlib is an optional extra, imported when the first picture is drawn; pyplo
 from captum_ilin.pictures.attributions import attribution_maps, templates
 from captum_ilin.pictures.bars import waterfall
 from captum_ilin.pictures.biases import bias_maps, bias_waterfall
+from captum_ilin.pictures.categories import category_grids
 from captum_ilin.pictures.colours import SIGNED_MAP, Shade, shade
 from captum_ilin.pictures.curves import validity_curve
 from captum_ilin.pictures.errors import (
@@ -28,6 +29,7 @@ __all__ = [
     "attribution_maps",
     "bias_maps",
     "bias_waterfall",
+    "category_grids",
     "shade",
     "singular_directions",
     "templates",

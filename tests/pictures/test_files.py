@@ -33,6 +33,9 @@ DRAWN = {
     "bias_waterfall": lambda **options: pictures.bias_waterfall(
         linearize(torch.nn.Linear(3, 1), torch.ones(1, 3)), **options
     ),
+    "category_grids": lambda **options: pictures.category_grids(
+        {"h": VALUES}, rows="AB", columns="CD", **options
+    ),
     "bias_maps": lambda **options: pictures.bias_maps({"a": VALUES}, **options),
     "singular_directions": lambda **options: pictures.singular_directions(svd(), **options),
     "token_text": lambda **options: pictures.token_text(["a"], torch.ones(1), **options),
