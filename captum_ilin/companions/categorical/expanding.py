@@ -139,7 +139,8 @@ def _batch_size(given: int | None, held: Tensor) -> int:
         return batch_size_for(held)
     if given < 1:
         raise CompanionInputError(
-            f"batch_size must be at least 1, but got {given}. Leave it out for a size that fits."
+            f"batch_size must be at least 1, but got {given}. Leave it out for a size that "
+            "fits."
         )
     return given
 
