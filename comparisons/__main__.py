@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from comparisons.commands import (
+    categorical,
     cost,
     keep,
     language,
@@ -57,7 +58,19 @@ def _parser() -> argparse.ArgumentParser:
         "run quick.",
     )
     commands = parser.add_subparsers(metavar="command", required=True)
-    for command in (run, report, keep, cost, language, pictures, tsne, zoo, listing, train):
+    for command in (
+        run,
+        report,
+        keep,
+        cost,
+        language,
+        pictures,
+        tsne,
+        categorical,
+        zoo,
+        listing,
+        train,
+    ):
         command.add(commands)
     return parser
 

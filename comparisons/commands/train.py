@@ -23,7 +23,8 @@ def add(commands: Commands) -> None:
         "--only",
         nargs="+",
         metavar="DATA",
-        help="digits, fashion_mnist, breast_cancer, tsne_digits, tsne_fashion (default: all)",
+        help="digits, fashion_mnist, breast_cancer, tsne_digits, tsne_fashion, "
+        "peptides (default: all)",
     )
     train.set_defaults(command=_train)
 
@@ -37,7 +38,7 @@ def _train(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 def trainers() -> dict[str, Callable[[], None]]:
     """Data → what trains its networks again."""
-    from comparisons.models import digits, fashion_training, tabular, tsne
+    from comparisons.models import digits, fashion_training, peptides, tabular, tsne
 
     return {
         "digits": digits.train,
@@ -45,4 +46,5 @@ def trainers() -> dict[str, Callable[[], None]]:
         "breast_cancer": tabular.train,
         "tsne_digits": partial(tsne.train, tsne.DIGITS),
         "tsne_fashion": partial(tsne.train, tsne.FASHION),
+        "peptides": peptides.train,
     }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from captum_ilin.companions.errors import CompanionInputError
 from captum_ilin.cut import Cut
-from captum_ilin.targets import select
+from captum_ilin.targets import select, target_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Evaluator:
         held: (1, \\*shape), what the features outside the groups are; its dtype and device
             are the inputs'.
         layer: the module whose output is meant rather than the function's, or None.
-        target: Captum's target forms; None for every output.
+        target: Captum's target forms for one example; None for every output.
         is_in_class_gauge: whether the mean of the last dimension is subtracted.
         batch_size: patterns run together.
     """
@@ -80,8 +80,15 @@ class Evaluator:
         if self.is_in_class_gauge:
             found = class_gauge(found)
         if self.target is not None:
-            found = select(found, self.target)
+            found = self._chosen(found)
         return self._finite(found.to("cpu", torch.float64))
+
+    def _chosen(self, found: Tensor) -> Tensor:
+        """One output of every pattern; checked for one, because ``select`` checks each row."""
+        select(found[:1], self.target)
+        (index,) = target_rows(self.target, 1)
+        place: tuple[slice | int, ...] = (slice(None), *index)
+        return found[place]
 
     @property
     def _what(self) -> str:

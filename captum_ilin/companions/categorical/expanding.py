@@ -59,8 +59,8 @@ def expand(
             Default: None, uniform. With p_i(a) of its own, averages are weighted by it, and
             terms sum to zero with its weights: Σ_a p_i(a) h_i(a) = 0.
         layer (optional): expand this module's output instead.
-        target (optional): any of Captum's target forms for every pattern alike. Default: None,
-            every output.
+        target (optional): an int or a tuple of ints, the same output of every pattern.
+            Default: None, every output.
         class_gauge (optional): subtract the mean over the last dimension, the classes, first.
         held (optional): (1, \\*shape), an input whose features outside the groups are kept.
             Needed if there are such features. Its dtype and device are the patterns'; without

@@ -1,0 +1,1 @@
+"""Two trained networks of categorical inputs, expanded: peptides, and the bytes of files."""
