@@ -19,6 +19,7 @@ from captum_ilin.pictures.errors import (
 )
 from captum_ilin.pictures.singular import singular_directions
 from captum_ilin.pictures.tokens import token_html, token_text, visible
+from captum_ilin.pictures.votes import vote_maps
 
 __all__ = [
     "SIGNED_MAP",
@@ -37,5 +38,6 @@ __all__ = [
     "token_text",
     "validity_curve",
     "visible",
+    "vote_maps",
     "waterfall",
 ]

@@ -11,7 +11,7 @@ Networks", NeurIPS, arXiv 1811.09720, theorem 3.1): every training example votes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from captum.influence import DataInfluence
@@ -178,6 +178,30 @@ class RepresenterPoints(DataInfluence):
         The votes add up to them, not to the network's.
         """
         return self.training_set.scores(self._read(inputs)[0], self.refit.weight)
+
+    @overload
+    def influence(
+        self,
+        inputs: Any = None,
+        k: None = None,
+        proponents: bool = True,
+        *,
+        target: int | Tensor | list[int] | None = None,
+        show_progress: bool = False,
+        **unknown: Any,
+    ) -> Tensor: ...
+
+    @overload
+    def influence(
+        self,
+        inputs: Any,
+        k: int,
+        proponents: bool = True,
+        *,
+        target: int | Tensor | list[int] | None = None,
+        show_progress: bool = False,
+        **unknown: Any,
+    ) -> KMostInfluentialResults: ...
 
     def influence(
         self,
