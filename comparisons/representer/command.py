@@ -130,6 +130,7 @@ def _network(trained: Trained, points: Points) -> NetworkRecord:
         trained.flipped,
         trained.epochs,
         hash_of(trained.network.state_dict()),
+        len(labels),
         _accuracy(trained.network, images, labels),
         _accuracy(trained.network, points.test, points.test_labels),
     )

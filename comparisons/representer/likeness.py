@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from captum_ilin.companions.representer import RepresenterPoints
-from comparisons.representer.captums import TRACIN, quietly, tracin
-from comparisons.representer.detection import PENALTIES
+from comparisons.representer.captums import quietly, tracin
+from comparisons.representer.detection import PENALTIES, TRACIN_LAST
 from comparisons.representer.records import RefitRecord, StaticRecord
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def statics(trained: Trained, test: Tensor) -> Iterator[StaticRecord]:
         found = tracin(trained.networks[-1:], trained.examples).influence(
             (test, predicted), VOTERS
         )
-    yield static_of(trained.seed, TRACIN, found.indices, predicted)
+    yield static_of(trained.seed, TRACIN_LAST, found.indices, predicted)
 
 
 def static_of(seed: int, method: str, voters: Tensor, predicted: Tensor) -> StaticRecord:

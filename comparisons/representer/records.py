@@ -21,6 +21,7 @@ class NetworkRecord:
 
     Attributes:
         weights: sha256.
+        examples: training images.
         train_accuracy: on the labels as they were trained on.
         test_accuracy: on held-out images, with their own labels.
     """
@@ -29,6 +30,7 @@ class NetworkRecord:
     flipped: float
     epochs: int
     weights: str
+    examples: int
     train_accuracy: float
     test_accuracy: float
     kind: str = "network"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from comparisons.embedding.tables import of_kind, spread_over, values
 from comparisons.representer.captums import INFLUENCE, TRACIN
 from comparisons.representer.detection import COEFFICIENT, LOSS, PENALTIES, RANDOM
-from comparisons.representer.tables import distinct
+from comparisons.representer.tables import distinct, milliseconds
 from comparisons.representer.timing import OURS
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def _setting(records: Sequence[Row], title: str) -> str:
     flipped = sorted({row["flipped"] for row in networks} - {0.0})
     epochs = distinct(records, "network", "epochs")
     return (
-        f"{title}: {len(of_kind(records, 'detection', method=LOSS))} networks were trained on "
-        f"labels of which {_percent(flipped[0])} to {_percent(flipped[-1])} are flipped, seeds "
-        f"{', '.join(map(str, seeds))}, for {' and '.join(map(str, epochs))} epochs."
+        f"{title}: {len(of_kind(records, 'detection', method=LOSS))} networks, trained on "
+        f"{networks[0]['examples']:,} labels of which {_percent(flipped[0])} to "
+        f"{_percent(flipped[-1])} are flipped, seeds {', '.join(map(str, seeds))}, "
+        f"each after {' and '.join(map(str, epochs))} epochs."
     )
 
 
@@ -108,12 +109,15 @@ def _static(records: Sequence[Row]) -> str:
     parts = []
     for method in distinct(records, "static", "method"):
         rows = of_kind(records, "static", method=method)
-        parts.append(
-            f"{method}: {_percent(statistics.fmean(values(rows, 'same_first')))} of the test "
-            f"images have the most common strongest voter of their predicted class, and two of "
-            f"a class share {_percent(statistics.fmean(values(rows, 'shared')))} of their five"
+        first, shared = (
+            statistics.fmean(values(rows, name)) for name in ("same_first", "shared")
         )
-    return f"Rankings are static. {'; '.join(parts)}."
+        parts.append(f"{method}: {_percent(first)} and {_percent(shared)}")
+    return (
+        "Rankings are static: the share of the test images whose strongest voter is the one "
+        "most common in their predicted class, and the share of their five strongest that two "
+        f"images of a class have in common. {'; '.join(parts)}."
+    )
 
 
 def _times(records: Sequence[Row]) -> list[str]:
@@ -127,15 +131,11 @@ def _times(records: Sequence[Row]) -> list[str]:
         said.append(
             f"Votes of {ours[0]['examples']:,} examples, {images} test "
             f"image{'s' if images > 1 else ''} at once, processor time for each: {OURS} "
-            f"{_milliseconds(ours)}, {TRACIN} {_milliseconds(tracin)}, {INFLUENCE} "
-            f"{_milliseconds(influence)}. That is {ratio:.0f} times TracInCPFast's speed, "
+            f"{milliseconds(ours)} ms, {TRACIN} {milliseconds(tracin)} ms, {INFLUENCE} "
+            f"{milliseconds(influence)} ms. That is {ratio:.0f} times TracInCPFast's speed, "
             f"after {_once(ours)} s of set-up against {_once(tracin)} s."
         )
     return said
-
-
-def _milliseconds(rows: list[Row]) -> str:
-    return f"{1000 * statistics.median(s for row in rows for s in row['seconds']):.3g} ms"
 
 
 def _once(rows: list[Row]) -> str:

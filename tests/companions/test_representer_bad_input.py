@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 
 from captum_ilin.companions.errors import CompanionInputError
 from captum_ilin.companions.representer import NotConvergedError, RepresenterPoints
@@ -96,6 +96,11 @@ def refusal(network: nn.Module, data: Any = DATA, **options: Any) -> str:
         ),
         (Returning(lambda z: z[:, 0]), {}, "(batch, classes), but returned (20,)"),
         (
+            Returning(lambda z: (9 * z).long()),
+            {},
+            "No linear head: what the model returns is not",
+        ),
+        (
             Returning(nn.Identity(), nn.Linear(4, 1)),
             {},
             "The head 'head' has one output, whose softmax is 1 whatever it is.",
@@ -104,6 +109,13 @@ def refusal(network: nn.Module, data: Any = DATA, **options: Any) -> str:
 )
 def test_no_linear_head(network: nn.Module, options: Any, message: str) -> None:
     assert message in refusal(network, **options)
+
+
+def test_a_function_is_no_model() -> None:
+    with pytest.raises(
+        CompanionInputError, match=r"must be an nn\.Module, because its head is"
+    ):
+        RepresenterPoints(torch.relu, DATA)  # type: ignore[arg-type]
 
 
 def test_a_head_that_is_never_called_is_refused() -> None:
@@ -162,6 +174,7 @@ def test_labels_where_they_are_needed(data: Any, message: str) -> None:
         ),
         (DataLoader(DATA, batch_size=30, drop_last=True), "The loader gives no batch"),
         (DataLoader(DATA, shuffle=True), "The loader shuffles, so that the numbers of its"),
+        (DataLoader(DATA, sampler=SubsetRandomSampler([1, 2])), "The loader shuffles, so that"),
         ([{"x": x} for x in X], "The loader gives a dict; expected a tensor, or a tuple whose"),
         (
             TensorDataset(X.clone().index_fill_(0, torch.tensor(7), torch.nan), Y),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from captum_ilin.companions.errors import CompanionInputError
 
@@ -15,13 +16,19 @@ __all__ = ["check_count", "check_known", "check_options", "examples_for", "targe
 TARGETS = ("model", "labels")
 
 
-def check_options(penalty: Any, targets: Any, tolerance: Any) -> None:
-    """Raise for options that no refit can have."""
-    if isinstance(penalty, bool) or not isinstance(penalty, (int, float)):
-        raise CompanionInputError(f"penalty must be a number above 0, but got {penalty!r}.")
-    if not (penalty > 0 and math.isfinite(penalty)):
+def check_options(model: Any, penalty: Any, targets: Any, tolerance: Any) -> None:
+    """Raise for a model that has no modules, or options that no refit can have."""
+    if not isinstance(model, nn.Module):
         raise CompanionInputError(
-            f"penalty is λ of λ‖Θ‖² and must be above 0 and finite, but got {penalty:g}. "
+            f"The model must be an nn.Module, because its head is one of its modules, but got "
+            f"a {type(model).__name__}. Pass the module, not a function that calls it."
+        )
+    if isinstance(penalty, bool) or not isinstance(penalty, Real):
+        raise CompanionInputError(f"penalty must be a number above 0, but got {penalty!r}.")
+    amount = float(penalty)
+    if not (amount > 0 and math.isfinite(amount)):
+        raise CompanionInputError(
+            f"penalty is λ of λ‖Θ‖² and must be above 0 and finite, but got {amount:g}. "
             "Without it the head has no stationary point that its training examples span: α is "
             "divided by λ. Usual values are 1e-4 to 1e-1."
         )
@@ -29,7 +36,7 @@ def check_options(penalty: Any, targets: Any, tolerance: Any) -> None:
         raise CompanionInputError(
             f"targets must be 'model' (its own softmax) or 'labels', but got {targets!r}."
         )
-    if not isinstance(tolerance, (int, float)) or not tolerance > 0:
+    if not isinstance(tolerance, Real) or not float(tolerance) > 0:
         raise CompanionInputError(
             "tolerance is the stationarity to reach and must be above 0, but got "
             f"{tolerance!r}."

@@ -130,7 +130,7 @@ class RepresenterPoints(DataInfluence):
         max_evaluations: int = 5000,
         show_progress: bool = False,
     ) -> None:
-        check_options(penalty, targets, tolerance)
+        check_options(model, penalty, targets, tolerance)
         self.model = model
         self.train_dataloader = loader_of(train_dataset, batch_size)
         self.train_dataset = self.train_dataloader.dataset

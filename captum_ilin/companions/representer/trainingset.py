@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from tqdm.auto import tqdm
 
 from captum_ilin.companions.errors import CompanionInputError
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingSet", "as_inputs", "loader_of", "read_training_set"]
 
+RANDOM = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 BLOCK = 2**20  # numbers of a block: 8 MiB in float64, which a processor's cache holds
 ROWS = 4096  # of a block, at most
 
@@ -114,7 +120,7 @@ def loader_of(
     """
     if not isinstance(train_dataset, DataLoader):
         return DataLoader(train_dataset, batch_size=batch_size, shuffle=False)
-    if isinstance(train_dataset.sampler, RandomSampler):
+    if isinstance(train_dataset.sampler, RANDOM):
         raise CompanionInputError(
             "The loader shuffles, so that the numbers of its examples mean nothing: votes are "
             "told by an example's number in the dataset. Pass the dataset, or a loader with "
