@@ -67,7 +67,7 @@ def save_file_figures(folder: Path, found: dict[str, Expansion]) -> list[Path]:
     figure = pictures.category_grids(
         {name: expansion.fields().T for name, expansion in found.items()},
         rows=groups.categories[0],
-        columns=[str(1 + int(name)) for name in groups.names],
+        columns=groups.names,
         row_label="letter",
         column_label="byte",
         unit=UNIT,

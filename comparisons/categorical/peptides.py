@@ -110,8 +110,9 @@ def of_expansion(
             share_errors["more"] = variance.rest_error
     for order, share in shares.items():
         error = float(share_errors[order]) if order in share_errors else None
+        size = (float(found.phi), deviation)
         yield ShareRecord(
-            network, seed, background, found.samples, order, float(share), error, deviation
+            network, seed, background, found.samples, order, float(share), error, *size
         )
     for i, position in enumerate(found.groups.names):
         for a, category in enumerate(found.groups.categories[i]):

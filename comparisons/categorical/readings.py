@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 
     from captum_ilin.companions.categorical import Background, Expansion
 
-__all__ = ["TARGET", "Readings", "agreements", "logit_of", "readings"]
+__all__ = [
+    "FIELD",
+    "MAP",
+    "SWAP",
+    "TARGET",
+    "Readings",
+    "agreements",
+    "compared",
+    "correlations",
+    "logit_of",
+    "readings",
+]
 
 TARGET = 1  # antimicrobial
 FIELD, MAP, MEAN_MAP = "field h", "W' at a window", "mean W'"
@@ -100,19 +111,20 @@ def agreements(seed: int, expansion: Expansion, found: Readings) -> Iterator[Agr
         (MEAN_SWAP, MEAN_MAP): (mean_swap, mean_map),
         (MAP, PLAIN): (found.weights, found.plain),
     }
-    for (first, second), (one, other) in pairs.items():
-        values = correlations(one, other).tolist()
-        sizes = (_size(other) / _size(one)).tolist()
-        yield AgreementRecord(
-            seed,
-            name,
-            first,
-            second,
-            statistics.median(values),
-            min(values),
-            max(values),
-            statistics.median(sizes),
-        )
+    for names, tables in pairs.items():
+        yield compared(seed, name, names, tables)
+
+
+def compared(
+    seed: int | None, background: str, names: tuple[str, str], tables: tuple[Tensor, Tensor]
+) -> AgreementRecord:
+    """Two readings, (windows, positions, letters), or one row for all windows."""
+    values = correlations(*tables).tolist()
+    sizes = (_size(tables[1]) / _size(tables[0])).tolist()
+    median = statistics.median(values)
+    return AgreementRecord(
+        seed, background, *names, median, min(values), max(values), statistics.median(sizes)
+    )
 
 
 def correlations(one: Tensor, other: Tensor) -> Tensor:

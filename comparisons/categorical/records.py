@@ -47,7 +47,7 @@ class ShareRecord:
         samples: of each pair of positions; None where every pattern was run.
         order: "1", "2", …, or "more" for all the terms of more positions.
         share, error: of the variance, and its standard error; None where exact.
-        deviation: square root of the variance, in the logit's unit.
+        mean, deviation: of the logit over the background: φ, and the variance's square root.
     """
 
     network: str
@@ -57,6 +57,7 @@ class ShareRecord:
     order: str
     share: float
     error: float | None
+    mean: float
     deviation: float
     kind: str = "share"
 

@@ -141,13 +141,20 @@ def _file(records: Sequence[Row], background: str) -> str:
     rows = of_kind(records, "share", background=background)
     shares = ", ".join(f"order {row['order']} {percent(row['share'])}" for row in rows)
     fields = of_kind(records, "field", background=background)
+    found = of_kind(records, "agreement", background=background, first=SWAP)
     fields.sort(key=lambda row: -abs(row["field"]))
     largest = ", ".join(
-        f"{row['category']!r} at byte {1 + int(row['position'])} {_signed(row['field'])}"
+        f"{row['category']!r} at byte {row['position']} {_signed(row['field'])}"
         for row in fields[:3]
     )
     return (
-        f"Magika's logit of 'pdf' over the first four bytes ({background}), every pattern: a "
-        f"deviation of {rows[0]['deviation']:.2f}, of whose square {shares}. Largest fields: "
-        f"{largest}."
+        f"Magika's logit of 'pdf' over the first four bytes ({background}), every pattern: "
+        f"{_signed(rows[0]['mean'])} on average, with a deviation of "
+        f"{rows[0]['deviation']:.2f}, of whose square {shares}. Largest fields: {largest}. "
+        "What another letter does where the file begins with '%PDF' correlates with: "
+        f"{_beside(found)}."
     )
+
+
+def _beside(rows: Sequence[Row]) -> str:
+    return ", ".join(f"{row['second']} {row['median']:.2f}" for row in rows)

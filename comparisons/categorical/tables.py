@@ -74,9 +74,9 @@ def _shares(records: Sequence[Row]) -> str:
         for seed in seeds_of(records):
             found = of_kind(rows, "share", background=background, seed=seed)
             each = {row["order"]: share_of(row) for row in found}
-            deviation = f"{found[0]['deviation']:.2f}"
-            lines.append([background, _seed(found[0]), deviation, *map(each.get, orders)])
-    header = ("background", "seed", "deviation of the logit", *names)
+            mean = f"{found[0]['mean']:.2f} ± {found[0]['deviation']:.2f}".replace("-", "−")
+            lines.append([background, _seed(found[0]), mean, *map(each.get, orders)])
+    header = ("background", "seed", "logit: mean ± deviation", *names)
     return _table("Variance explained by order", header, lines)
 
 

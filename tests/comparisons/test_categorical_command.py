@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+pytest.importorskip("sklearn", reason="the comparisons' extra is not installed")
+pytest.importorskip("rich", reason="the comparisons' extra is not installed")
+pytest.importorskip("matplotlib", reason="the pictures' extra is not installed")
+
 from comparisons.__main__ import main
 from comparisons.categorical import filetype as files
 from comparisons.categorical import peptides as measuring
@@ -176,6 +180,24 @@ def test_the_mean_substitution_over_the_background_is_the_field() -> None:
     mapped = (read.weights * inputs).sum((1, 2)) + read.biases
     assert float((mapped - logits).abs().max()) < 1e-10
     assert float((read.plain - read.weights).abs().max()) > 0.01
+
+
+@needs_magika
+def test_what_is_said_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two letters and two bytes, which is quick."""
+    monkeypatch.setattr(files, "LETTERS", "%P")
+    monkeypatch.setattr(files, "FIRST", 2)
+    assert main(["categorical", "--network", "filetype", "--out", str(tmp_path)]) == 0
+    said = (tmp_path / "summary.md").read_text().splitlines()
+    assert [line.partition(" (")[0] for line in said] == [
+        "- Magika's logit of 'pdf' over the first four bytes"
+    ] * 2
+    assert all("correlates with: W' at a window " in line for line in said)
+    assert (tmp_path / "fields.png").read_bytes().startswith(b"\x89PNG")
+    rows = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    shares = [row["share"] for row in rows if row["kind"] == "share"]
+    assert len(shares) == 2 * 2
+    assert abs(sum(shares) - 2) < 1e-9
 
 
 @needs_magika
