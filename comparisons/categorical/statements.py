@@ -30,6 +30,7 @@ def of_peptides(records: Sequence[Row]) -> list[str]:
         _networks(records),
         *(_shares(records, background) for background in backgrounds_of(records)),
         _largest(records),
+        _couplings(records),
         *(_predictions(records, background) for background in backgrounds_of(records)),
         *(_readings(records, background) for background in backgrounds_of(records)),
         *filter(None, (_seeds(records, background) for background in backgrounds_of(records))),
@@ -84,6 +85,31 @@ def _largest(records: Sequence[Row]) -> str:
         f"The largest field of each network and background is {' or '.join(places)}, "
         f"{_signed(min(sizes))} to {_signed(max(sizes))}."
     )
+
+
+def _couplings(records: Sequence[Row]) -> str:
+    """The position whose pairs hold most of the couplings' variance."""
+    parts = []
+    for background in backgrounds_of(records):
+        shares = []
+        for seed in seeds_of(records):
+            rows = of_kind(records, "strength", background=background, seed=seed)
+            total = sum(values(rows, "strength"))
+            by = {
+                position: sum(row["strength"] for row in rows if position in _pair(row))
+                for position in {name for row in rows for name in _pair(row)}
+            }
+            position = max(by, key=lambda name: by[name])
+            shares.append(f"{percent(by[position] / total, 0)} (position {position})")
+        parts.append(f"{', '.join(shares)} over the background '{background}'")
+    return (
+        "The position whose pairs hold most of the couplings' variance holds, by seed: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def _pair(row: Row) -> tuple[str, str]:
+    return row["first"], row["second"]
 
 
 def _signed(value: float) -> str:
