@@ -76,7 +76,7 @@ def refusal(network: nn.Module, data: Any = DATA, **options: Any) -> str:
         ),
         (Returning(lambda z: 2 * z), {}, "No linear head: what the model returns is not what"),
         (model(), {"head": "0"}, "(they differ by shape, (20, 4) and (20, 3))"),
-        (model(), {"head": "1"}, "The head must be an nn.Linear, because representer points "),
+        (model(), {"head": "1"}, "The head must be an nn.Linear, for only then are the"),
         (model(), {"head": "3"}, "There is no layer '3' in the model (Sequential)."),
         (
             model(),

@@ -17,6 +17,7 @@ import torch
 from captum.influence import DataInfluence
 from torch import Tensor, nn
 
+from captum_ilin.companions.batches import as_inputs
 from captum_ilin.companions.errors import CompanionInputError
 from captum_ilin.companions.representer.arguments import (
     check_count,
@@ -38,11 +39,7 @@ from captum_ilin.companions.representer.suspicion import (
     self_votes,
     suspicion,
 )
-from captum_ilin.companions.representer.trainingset import (
-    as_inputs,
-    loader_of,
-    read_training_set,
-)
+from captum_ilin.companions.representer.trainingset import loader_of, read_training_set
 from captum_ilin.companions.representer.voting import (
     identity_residual,
     refit_logits,
@@ -54,7 +51,7 @@ if TYPE_CHECKING:
     from captum.influence._utils.common import KMostInfluentialResults
     from torch.utils.data import DataLoader, Dataset
 
-    from captum_ilin.companions.representer.head import Head
+    from captum_ilin.companions.head import Head
     from captum_ilin.ruletable import RuleTable
 
 __all__ = ["RepresenterPoints"]

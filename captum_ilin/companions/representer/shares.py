@@ -15,7 +15,7 @@ from captum_ilin.linearization import linearize
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from captum_ilin.companions.representer.head import Head
+    from captum_ilin.companions.head import Head
     from captum_ilin.ruletable import RuleTable
 
     Value = Tensor | tuple[Tensor, ...]

@@ -6,7 +6,6 @@ float32 are 0.8 GB. Each block becomes float64 for the moment it is used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +19,16 @@ from torch.utils.data import (
 )
 from tqdm.auto import tqdm
 
+from captum_ilin.companions.batches import as_inputs, check_repeats, split_batch
 from captum_ilin.companions.errors import CompanionInputError
-from captum_ilin.companions.representer.head import Head, find_head
+from captum_ilin.companions.head import Head, find_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch.utils.data import Dataset
 
-__all__ = ["TrainingSet", "as_inputs", "loader_of", "read_training_set"]
+__all__ = ["TrainingSet", "loader_of", "read_training_set"]
 
 RANDOM = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 BLOCK = 2**20  # numbers of a block: 8 MiB in float64, which a processor's cache holds
@@ -129,15 +129,6 @@ def loader_of(
     return train_dataset
 
 
-def as_inputs(inputs: Any, head: Head | None, model: nn.Module) -> tuple[Any, ...]:
-    """The model's arguments, on the device of its head, or of its first parameter."""
-    values = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-    like = next(model.parameters(), None) if head is None else head.module.weight
-    if like is None:
-        return values
-    return tuple(v.to(like.device) if isinstance(v, Tensor) else v for v in values)
-
-
 def read_training_set(
     model: nn.Module,
     loader: DataLoader[Any],
@@ -164,11 +155,11 @@ def _read(
     found: Head | None = None
     rows, logits, labels = _Rows(), [], []
     for batch in tqdm(loader, "features", disable=not show_progress):
-        inputs, label = _split(batch)
+        inputs, label = split_batch(batch)
         inputs = as_inputs(inputs, found, model)
         if found is None:
             found = find_head(model, inputs, head)
-            _check_repeats(found, inputs)
+            check_repeats(found, inputs)
         features, outputs = found.read(inputs)
         _check_finite(features, outputs, len(rows))
         rows.add(_kept(features))
@@ -180,23 +171,6 @@ def _read(
             "or a dataset that holds some."
         )
     return found, TrainingSet(rows.blocks(), torch.cat(logits), _labels(labels), found.has_bias)
-
-
-def _split(batch: Any) -> tuple[Any, Any]:
-    """The model's arguments and the labels, as Captum has them: the last of several."""
-    if isinstance(batch, Mapping) or not isinstance(batch, (Tensor, tuple, list)):
-        raise CompanionInputError(
-            f"The loader gives a {type(batch).__name__}; expected a tensor, or a tuple whose "
-            "last element is the labels: the model is called as model(*batch[:-1]). Pass a "
-            "collate_fn that gives such a tuple."
-        )
-    if isinstance(batch, Tensor):
-        return (batch,), None
-    if not len(batch):
-        raise CompanionInputError(
-            "The loader gives an empty tuple; expected inputs and labels."
-        )
-    return (tuple(batch), None) if len(batch) == 1 else (tuple(batch[:-1]), batch[-1])
 
 
 def _kept(values: Tensor) -> Tensor:
@@ -231,26 +205,6 @@ class _Rows:
     def blocks(self) -> tuple[Tensor, ...]:
         last = [torch.cat(self._open)] if self._waiting else []
         return (*self._full, *last)
-
-
-def _check_repeats(head: Head, inputs: tuple[Any, ...]) -> None:
-    """Raise for a model whose features are not a function of the example."""
-    training = [
-        path
-        for path, module in head.model.named_modules()
-        if module.training and isinstance(module, nn.modules.batchnorm._BatchNorm)
-    ]
-    if training:
-        raise CompanionInputError(
-            f"The batch norm {training[0]!r} is in training mode, so that an example's "
-            "features depend on its batch. Call model.eval() first."
-        )
-    first, second = head.read(inputs), head.read(inputs)
-    if not torch.equal(first.features, second.features):
-        raise CompanionInputError(
-            "The model gives other features for the same batch when it is run again, as "
-            "dropout in training mode does. Call model.eval() first."
-        )
 
 
 def _check_finite(features: Tensor, outputs: Tensor, start: int) -> None:

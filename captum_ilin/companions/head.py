@@ -1,4 +1,4 @@
-"""The linear head Φ(x) = Θ f(x): found in a model or named, checked, and read.
+"""The linear head Φ(x) = Θ f(x) of the companions: found in a model or named, checked, read.
 
 Nothing is guessed: a module is the head if it is an ``nn.Linear`` and what the model returns
 is, on a batch, what that module makes of its own input.
@@ -105,8 +105,7 @@ def find_head(model: nn.Module, inputs: Sequence[Any], head: nn.Module | str | N
     if not calls:
         raise CompanionInputError(
             f"No linear head: {type(model).__name__} calls no nn.Linear on these inputs. "
-            "Representer points are of models that end in one; put the last product into an "
-            f"nn.Linear, {NAME_IT}."
+            f"Put the product that makes the logits into an nn.Linear, {NAME_IT}."
         )
     path = paths[calls[-1].module]
     _check(calls[-1], outputs, path)
@@ -119,8 +118,8 @@ def _named(
     (module,) = modules_at([head], model)
     if not isinstance(module, nn.Linear):
         raise CompanionInputError(
-            f"The head must be an nn.Linear, because representer points are of linear heads, "
-            f"but {head if isinstance(head, str) else paths.get(module, '')!r} is a "
+            f"The head must be an nn.Linear, for only then are the logits a product of it with "
+            f"features, but {head if isinstance(head, str) else paths.get(module, '')!r} is a "
             f"{type(module).__name__}."
         )
     if module not in paths:
@@ -177,8 +176,8 @@ def _check(call: _Call, outputs: Any, path: str) -> None:
     _check_linear(call, outputs, path)
     if classes < 2:
         raise CompanionInputError(
-            f"The head {path!r} has one output, whose softmax is 1 whatever it is. Representer "
-            "points of a softmax need two classes: give a binary classifier two outputs."
+            f"The head {path!r} has one output, whose softmax is 1 whatever it is. Two "
+            "classes are needed: give a binary classifier two outputs."
         )
 
 
@@ -190,8 +189,7 @@ def _check_linear(call: _Call, outputs: Tensor, path: str) -> None:
     raise CompanionInputError(
         f"No linear head: what the model returns is not what the last nn.Linear, {path!r}, "
         f"makes of its input (they differ by {_difference(made, outputs)}). If a softmax or "
-        f"another layer follows it, leave that out, for representer points are of logits; "
-        f"{NAME_IT}."
+        f"another layer follows it, leave that out, so that logits are returned; {NAME_IT}."
     )
 
 
