@@ -15,7 +15,7 @@ from comparisons.records.jsonlines import JsonLines
 from comparisons.records.provenance import provenance
 from comparisons.representer.detection import Trained, detections
 from comparisons.representer.figures import save_figures
-from comparisons.representer.likeness import refits, statics
+from comparisons.representer.likeness import refits, voters_of_classes
 from comparisons.representer.records import NetworkRecord
 from comparisons.representer.sharing import shared_votes
 from comparisons.representer.statements import statements
@@ -115,7 +115,7 @@ def _trained(points: Points, share: float, epochs: list[int], seed: int) -> Iter
 
 def _of_clean(records: JsonLines, trained: Trained, test: Tensor, *, is_first: bool) -> Shared:
     _append(records, refits(trained, test))
-    _append(records, statics(trained, test))
+    _append(records, voters_of_classes(trained, test))
     if is_first:
         _append(records, times(trained, test))
     shared = shared_votes(trained, test)

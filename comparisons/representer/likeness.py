@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from comparisons.representer.detection import Trained
 
-__all__ = ["VOTERS", "refits", "static_of", "statics"]
+__all__ = ["VOTERS", "refits", "static_of", "voters_of_classes"]
 
 VOTERS = 5
 
@@ -49,7 +49,7 @@ def refits(trained: Trained, test: Tensor) -> Iterator[RefitRecord]:
             )
 
 
-def statics(trained: Trained, test: Tensor) -> Iterator[StaticRecord]:
+def voters_of_classes(trained: Trained, test: Tensor) -> Iterator[StaticRecord]:
     """A record of each λ's votes on the predicted class, and one of TracInCPFast's scores."""
     with torch.no_grad():
         predicted = trained.network(test).argmax(1)
