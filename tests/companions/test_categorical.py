@@ -235,6 +235,15 @@ def test_some_positions_and_letters_with_the_rest_held() -> None:
     assert largest_difference(other, found.terms) > 1e-3
 
 
+def test_patterns_have_the_network_s_dtype_in_a_function_too() -> None:
+    model = network()  # in float64
+    found = expand(lambda x: model(x).tanh(), GROUPS)
+    assert found.phi.shape == (2,)
+    single = expand(model.float(), GROUPS, order=L)
+    x = GROUPS.encode(torch.tensor([[0, 1, 2, 0]]))
+    torch.testing.assert_close(single(x).float(), model(x).detach(), rtol=1e-4, atol=1e-5)
+
+
 def test_strengths_are_the_variances_of_the_couplings() -> None:
     terms = random_terms()
     found = expand(function_of(terms), GROUPS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from captum_ilin.companions.categorical.evaluator import Evaluator, batch_size_f
 from captum_ilin.companions.categorical.expansion import Expansion
 from captum_ilin.companions.categorical.sampling import LEAST, evaluations, sampled
 from captum_ilin.companions.errors import CompanionInputError
-from captum_ilin.sideeffects import buffers_kept
+from captum_ilin.sideeffects import buffers_kept, modules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +65,8 @@ def expand(
         class_gauge (optional): subtract the mean over the last dimension, the classes, first.
         held (optional): (1, \\*shape), an input whose features outside the groups are kept.
             Needed if there are such features. Its dtype and device are the patterns'; without
-            it they are those of a module's first parameter, or torch's default.
+            it they are those of the first parameter of the modules that the function names, or
+            torch's default.
         samples (optional): estimate from so many random backgrounds for each block of
             ``order`` positions, at least 4. Default: None, enumerate every pattern: exact.
         seed (optional): of the samples.
@@ -211,6 +213,6 @@ def _held(forward_func: Any, groups: Groups, held: Tensor | None) -> Tensor:
             "values they are kept, or declare them as groups."
         )
     zeros = torch.zeros(1, *groups.shape)
-    parameters = forward_func.parameters() if isinstance(forward_func, nn.Module) else iter(())
+    parameters = chain(*(module.parameters() for module in modules_of(forward_func)))
     first = next((one for one in parameters if one.is_floating_point()), zeros)
     return zeros.to(first.device, first.dtype)
