@@ -250,6 +250,8 @@ def test_strengths_are_the_variances_of_the_couplings() -> None:
     strengths = found.strengths()
     assert torch.equal(strengths, strengths.T)
     J = found.coupling(0, 3)
+    assert torch.equal(found.coupling(3, 0), J.T)
+    assert not torch.equal(J, J.T)
     assert abs(float(strengths[0, 3]) - float(J.square().mean())) < 1e-12
     total = float(strengths.triu().sum())
     assert abs(total - float(found.variance.by_order[2])) < 1e-12

@@ -45,21 +45,28 @@ def forward(x: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module", params=BACKGROUNDS)
 def runs(request: Any) -> tuple[Expansion, list[Expansion]]:
-    """The exact expansion and one of each seed."""
+    """The exact expansion and one of each seed, of which "given" draws in several batches."""
     background = BACKGROUNDS[request.param]
+    batch = 400 if request.param == "given" else None
     return expand(forward, GROUPS, order=L, background=background), [
-        expand(forward, GROUPS, background=background, samples=SAMPLES, seed=seed)
+        expand(
+            forward, GROUPS, background=background, samples=SAMPLES, seed=seed, batch_size=batch
+        )
         for seed in range(SEEDS)
     ]
 
 
-def z_scores(exact: Expansion, found: Expansion, *, shrunk: float = 1.0) -> Tensor:
+def z_scores(
+    exact: Expansion, found: Expansion, *, shrunk: float = 1.0, order: int | None = None
+) -> Tensor:
     """Of every entry of every term that has noise; ``shrunk`` breaks the standard errors."""
     assert found.standard_errors is not None
     each = []
     for key, term in found.terms.items():
         errors = found.standard_errors[key]
-        if float(errors.max()) > 1e-10:  # J of positions that no third joins have none
+        if (
+            order in (None, len(key)) and float(errors.max()) > 1e-10
+        ):  # J of positions that no third joins have none
             each.append(((term - exact.terms[key]) / (errors * shrunk)).flatten())
     return torch.cat(each)
 
@@ -83,6 +90,17 @@ def test_standard_errors_cover(runs: tuple[Expansion, list[Expansion]]) -> None:
     assert abs(covered(broken)[0] - 0.95) > slack
     assert abs(float(scores.mean())) < 4 / math.sqrt(len(scores) * 10)
     assert float((scores.abs() > 3).double().mean()) < 0.01
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_standard_errors_are_as_large_as_errors_are(
+    runs: tuple[Expansion, list[Expansion]], order: int
+) -> None:
+    """Of the terms of each order: a mean z² of 1, within four deviations for a z² a term."""
+    exact, found = runs
+    squares = torch.cat([z_scores(exact, one, order=order).square() for one in found])
+    slack = 4 * math.sqrt(2 / (len(found) * (1, L, 6)[order]))  # 6 pairs have noise
+    assert abs(float(squares.mean()) - 1) < slack < 0.91
 
 
 def test_most_parameters_are_within_3_standard_errors(
@@ -118,6 +136,15 @@ def test_variance_by_order_is_unbiased_and_covered(
         errors = torch.stack([one.variance.standard_errors[order] for one in found])  # type: ignore[index]
         inside = ((values - true).abs() < 1.96 * errors).double().mean()
         assert abs(float(inside) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / SEEDS)
+
+
+def test_the_total_variance_is_unbiased_with_few_samples() -> None:
+    true = float(expand(forward, GROUPS, order=L).variance.total)
+    found = [expand(forward, GROUPS, order=0, samples=4, seed=seed) for seed in range(400)]
+    values = torch.stack([one.variance.total for one in found])
+    slack = 4 * float(values.std()) / math.sqrt(len(found))
+    assert abs(float(values.mean()) - true) < slack
+    assert true / 4 > slack  # by which a mean of squares less the squared mean falls short
 
 
 def squared(found: Expansion, order: int) -> float:
