@@ -17,6 +17,7 @@ from captum_ilin.companions.categorical import (
     expand,
     zero_sum_gauge,
 )
+from captum_ilin.companions.categorical.sampling import _Moments
 
 L, Q, SAMPLES, SEEDS = 5, 3, 120, 40
 GROUPS = Groups.of_positions((L, Q))
@@ -239,3 +240,16 @@ def test_a_bar_of_all_patterns(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{found.evaluations}/{found.evaluations}" in shown
     expand(forward, GROUPS, order=1, samples=4)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("sizes", [[50], [1] * 50, [20, 20, 10]], ids=["one", "single", "some"])
+def test_chunks_of_samples_add_up_to_their_moments(sizes: list[int]) -> None:
+    values = 100 + torch.randn(3, 50, 2, dtype=torch.float64)  # entries, samples, outputs
+    moments = _Moments(50)
+    for part in values.split(sizes, dim=1):
+        moments.add(part)
+    found = moments.finish()
+    torch.testing.assert_close(found.mean, values.mean(1))
+    torch.testing.assert_close(found.error, values.var(1) / 50, rtol=1e-9, atol=0)
+    dealt = torch.stack([values[:, number::32].mean(1) for number in range(32)], 1)
+    torch.testing.assert_close(found.replicates, dealt)
