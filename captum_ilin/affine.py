@@ -210,6 +210,9 @@ class AffineMap:
     ) -> Tensor | tuple[Tensor, ...]:
         """W: how the chosen output depends on each input feature.
 
+        Of one-hot codes, only differences between a position's weights are told by F:
+        ``companions.categorical.zero_sum_map`` gives W without what is arbitrary in it.
+
         Args:
             target (optional): any of Captum's target forms. Default: None, every output.
             budget (optional): the most bytes of tensors held at once, besides the result,

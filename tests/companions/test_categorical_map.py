@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from captum_ilin import linearize
+from captum_ilin import StoredMap, linearize
 from captum_ilin.companions.categorical import Background, Groups, expand, zero_sum_map
 from captum_ilin.companions.errors import CompanionInputError
 
@@ -95,6 +95,13 @@ def test_columns_of_a_table_beside_a_number() -> None:
     assert torch.equal(found.weight[:, 3], W[:, 3])
     assert float(found.weight[:, [4, 0, 2]].sum(1).abs().max()) < GAUGE
     assert float((found.outputs - model(x)[:, 0]).abs().max()) < GAUGE
+
+
+def test_a_stored_map() -> None:
+    affine_map = linearize(network(), patterns())
+    found = zero_sum_map(StoredMap.of(affine_map, targets=[1]), GROUPS, 1)
+    wanted = zero_sum_map(affine_map, GROUPS, 1)
+    assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
 def test_of_a_linear_network_it_is_the_expansion() -> None:

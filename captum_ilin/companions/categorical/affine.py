@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from captum_ilin.affine import AffineMap
     from captum_ilin.companions.categorical.background import Background
     from captum_ilin.companions.categorical.groups import Groups
+    from captum_ilin.stored import StoredMap
 
 __all__ = ["ZeroSumMap", "zero_sum_map"]
 
@@ -43,7 +44,7 @@ class ZeroSumMap(NamedTuple):
 
 
 def zero_sum_map(
-    affine_map: AffineMap,
+    affine_map: AffineMap | StoredMap,
     groups: Groups,
     target: Any = None,
     *,
@@ -56,7 +57,8 @@ def zero_sum_map(
     outside the groups keep their weights.
 
     Args:
-        affine_map: made by ``linearize``, of one input that is one-hot in every group.
+        affine_map: made by ``linearize``, or stored; of one input that is one-hot in every
+            group.
         groups: of the input's features.
         target (optional): any of Captum's target forms. Default: None, every output.
         background (optional): p_i(a), as `expand` takes it. Default: None, uniform.
