@@ -54,7 +54,7 @@ class CostRecord:
     """One method on one network.
 
     Attributes:
-        seconds: wall time of each repeat.
+        seconds: time of each repeat, the processor's with one thread, else the wall clock's.
         ratios: the same divided by Saliency's in the same repeat.
         peak_bytes: most bytes allocated at once.
         error: what the method raised, if it did.
