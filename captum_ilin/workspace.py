@@ -2,7 +2,8 @@
 
 The kernels copy weights, the larger of what comes in and goes out, and what has to be filled
 up, into a layout of their own with channels in blocks of sixteen (oneDNN's nChw16c). A backward
-pass also copies the input that it is given for its shape. No op announces these copies.
+pass also copies the input that it is given for its shape, where that is an expanded number. No
+op announces these copies.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def workspace(op: Callable[..., Any], args: tuple[Any, ...]) -> int:
     *values, weight = [each for each in tensors(args[:3]) if each.dim() > 2]
     if weight.device.type != "cpu" or weight[0, 0].numel() == 1:
         return 0
-    copied = _bytes(values[-1]) if op is _BACKWARD else 0  # given for its shape alone
+    is_expanded = op is _BACKWARD and 0 in values[-1].stride()
+    copied = _bytes(values[-1]) if is_expanded else 0
     filled_up = sum(_blocked(value) for value in values if value.shape[1] % _BLOCK)
     return _blocked(weight) + max(map(_blocked, values), default=0) + filled_up + copied
 

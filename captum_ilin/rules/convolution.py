@@ -168,7 +168,7 @@ def _pulled(
 ) -> Tensor:
     """Kᵀ ∗ u; of the input PyTorch reads its shape alone, and how it lies in memory."""
     if layout is None:
-        like = kernel.new_empty(1).expand(shape)
+        like = kernel.new_empty(shape)
     else:
         like = kernel.new_empty_strided(shape, layout)
     pulled, _, _ = torch.ops.aten.convolution_backward(
