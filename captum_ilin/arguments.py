@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["Arguments", "Template", "mapped", "substituted", "tensors"]
 
 
+_NUMBERS = frozenset({bool, int, float, str, type(None), type(Ellipsis)})
+
+
 def mapped(value: Any, function: Callable[[Tensor], Any]) -> Any:
     """``value`` with every tensor in nested lists, tuples, dicts and slices replaced."""
     if isinstance(value, Tensor):
         return function(value)
+    if type(value) in _NUMBERS:
+        return value
     if isinstance(value, (list, tuple)) and type(value) is not torch.Size:
         items = [mapped(item, function) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
@@ -70,13 +75,11 @@ class Arguments:
         self._activity = activity
         self.ranks: list[int] = []
         self.inference = False
-        self.args = tuple([self._sorted(arg) for arg in args])
+        self.args = tuple([arg if type(arg) in _NUMBERS else self._sorted(arg) for arg in args])
         self.kwargs = {name: self._sorted(arg) for name, arg in kwargs.items()}
         self.only_first = len(self.ranks) == 1 and _requires_grad(self.first)
 
     def _sorted(self, arg: Any) -> Any:
-        if type(arg) in _NUMBERS:
-            return arg
         if isinstance(arg, Tensor):
             return self._sort(arg)
         if isinstance(arg, (list, tuple)):
@@ -114,9 +117,8 @@ class Arguments:
 
     def detached(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with every tensor detached."""
-        everything = (self.args, self.kwargs)
-        detached: tuple[tuple[Any, ...], dict[str, Any]] = mapped(everything, Tensor.detach)
-        return detached
+        args = tuple([_detached(arg) for arg in self.args])
+        return args, {name: _detached(arg) for name, arg in self.kwargs.items()}
 
     def template(self, *, written: bool) -> Template:
         """What is needed to call the op again at zero, without keeping active values.
@@ -132,7 +134,8 @@ class Arguments:
         return _Kept(tensor, -1 if tensor.is_inference() else tensor._version)
 
 
-_NUMBERS = frozenset({bool, int, float, str, type(None), type(Ellipsis)})
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else mapped(value, Tensor.detach)
 
 
 def _requires_grad(value: Any) -> bool:

@@ -19,11 +19,11 @@ from torch import Tensor
 from captum_ilin.arguments import mapped, tensors
 from captum_ilin.counterpart import Counterpart
 from captum_ilin.freezing import Freezing
-from captum_ilin.memory import memory_of
+from captum_ilin.memory import held_memory_of, memory_of
 from captum_ilin.rule import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -61,6 +61,10 @@ class Call:
     def is_recorded(self) -> bool:
         return self._structure is not None
 
+    def unrecorded(self) -> Call:
+        """The call without its arguments, for messages."""
+        return Call(self.op, self.site, [])
+
     def constants(self) -> list[Any]:
         """The constants that the op was given, as they were at the call."""
         return [v.tensor if isinstance(v, _Kept) else v for v in self._constants]
@@ -87,35 +91,40 @@ def runs_as_it_is(rule: Rule, arguments: Arguments) -> bool:
     return rule.kind in (Kind.LINEAR, Kind.AFFINE) and not rule.is_piecewise
 
 
+def _has_own_graph(op: Op, rule: Rule, arguments: Arguments) -> bool:
+    """Whether an affine op's rule is more than the op, and makes a graph: never of a view."""
+    if arguments.only_first and rule.alone is not None:
+        rule = rule.alone
+    return rule.function is not op and not rule.inplace
+
+
 def constants_of_call(rule: Rule, arguments: Arguments) -> list[Any]:
     """The numbers and tensors among the arguments that are not active.
 
     What a call overwrites whole is none: it may be memory that nothing was put into.
     """
     found: list[Any] = []
-
-    def note(tensor: Tensor) -> Tensor:
-        if not tensor.requires_grad:
-            found.append(tensor)
-        return tensor
-
     given = arguments.args[1:] if rule.name in _OVERWRITING else arguments.args
-    values = (*given, *arguments.kwargs.values())
-    mapped(values, note)
-    return found + list(_numbers(values))
+    _note_constants(given, found)
+    if arguments.kwargs:
+        _note_constants(arguments.kwargs.values(), found)
+    return found
 
 
-def _numbers(values: Iterable[Any]) -> Iterator[Any]:
-    """Every number among the values, in nested lists, tuples and slices too, in order."""
+def _note_constants(values: Iterable[Any], found: list[Any]) -> None:
+    """Note them in order, those in nested lists, tuples, dicts and slices too."""
     for value in values:
-        if isinstance(value, Tensor) or value is None:
-            continue
-        if isinstance(value, (int, float, complex)):
-            yield value
-        elif isinstance(value, slice):
-            yield from _numbers((value.start, value.stop, value.step))
+        if isinstance(value, Tensor):
+            if not value.requires_grad:
+                found.append(value)
+        elif isinstance(value, (int, float, complex)):
+            found.append(value)
         elif isinstance(value, (list, tuple)):
-            yield from _numbers(value)
+            _note_constants(value, found)
+        elif isinstance(value, dict):
+            _note_constants(value.values(), found)
+        elif isinstance(value, slice):
+            _note_constants((value.start, value.stop, value.step), found)
 
 
 class BaselineRun(Freezing):
@@ -129,25 +138,25 @@ class BaselineRun(Freezing):
         super().__init__(rules)
         self.calls: list[Call] = []
         self._anchor = torch.zeros((), requires_grad=True)
-        self._kept: dict[StorageWeakRef, list[_Kept]] = {}
+        self._kept: dict[int, list[_Kept]] = {}
         self._made: set[StorageWeakRef] = set()  # constants made from active values
         self._left: set[type] = set()  # the types of numbers made from active values
 
     def _treat(self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = super()._treat(func, args, kwargs)
-        self._note_made(func, args, kwargs, result)
+        is_active = isinstance(result, Tensor) and self.activity.rank(result) is not None
+        if not is_active and (func in _LEAVING or self._reads_values(func)):
+            self._note_made(func, args, kwargs, result)
         return result
 
     def _note_made(
         self, func: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> None:
         """Note constants that active values went into, on whatever way."""
-        if isinstance(result, Tensor) and self.activity.rank(result) is not None:
-            return
         given = tensors((args, kwargs))
         if not any(self._is_of_the_input(value) for value in given):
             return
-        if type(result) in (int, float) and self._reads_values(func):
+        if type(result) in (int, float):
             self._left.add(type(result))
         elif func in _LEAVING:
             self._left |= {int, float}
@@ -163,10 +172,14 @@ class BaselineRun(Freezing):
         return rule is None or rule.kind is not Kind.INERT
 
     def _is_of_the_input(self, value: Tensor) -> bool:
-        return self.activity.rank(value) is not None or memory_of(value) in self._made
+        if self.activity.rank(value) is not None:
+            return True
+        return bool(self._made) and memory_of(value) in self._made
 
     def _may_differ(self, constants: list[Any]) -> bool:
         """Whether one of an op's constants may be another at x."""
+        if not self._made and not self._left:
+            return False
         return any(
             memory_of(value) in self._made
             if isinstance(value, Tensor)
@@ -186,7 +199,7 @@ class BaselineRun(Freezing):
             self.calls.append(self._recorded(op, site, constants, arguments))
         if rule.inplace:
             self._keep_before_write(arguments.args[0])
-        if is_affine:
+        if is_affine and not _has_own_graph(op, rule, arguments):
             return super()._freeze(op, rule, arguments)
         return self._pass_on(op, rule, arguments)
 
@@ -232,13 +245,13 @@ class BaselineRun(Freezing):
 
     def _keep(self, tensor: Tensor) -> _Kept:
         kept = _Kept(tensor.detach())
-        memory = memory_of(tensor)
+        memory = held_memory_of(tensor)
         if memory is not None:
             self._kept.setdefault(memory, []).append(kept)
         return kept
 
     def _keep_before_write(self, target: Tensor) -> None:
-        memory = memory_of(target)
+        memory = held_memory_of(target)
         for kept in self._kept.pop(memory, []) if memory is not None else []:
             kept.tensor = kept.tensor.clone()
 

@@ -25,7 +25,7 @@ from captum_ilin.rules.between import midway, written
 from captum_ilin.tangent import out_of_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from captum_ilin.arguments import Arguments
     from captum_ilin.baselinerun import Call
@@ -41,19 +41,23 @@ class BetweenRun(Freezing):
 
     Args:
         calls: what `BaselineRun` recorded.
+        frees (bool, optional): leave each call out of ``calls`` once its op has been run.
+            Default: False.
     """
 
     def __init__(
         self,
         rules: RuleTable,
-        calls: Sequence[Call],
+        calls: list[Call],
         *,
         strict: bool = False,
         ledger: Ledger | None = None,
+        frees: bool = False,
     ) -> None:
         super().__init__(rules, strict=strict, ledger=ledger)
         self.reports = Reports(strict, is_between=True)
         self._calls, self._position, self._is_beside = calls, 0, False
+        self._frees = frees
 
     def again(self, ledger: Ledger | None = None) -> BetweenRun:
         return BetweenRun(self.rules, self._calls, ledger=ledger)
@@ -112,6 +116,8 @@ class BetweenRun(Freezing):
         call = self._calls[self._position]
         if call.op != op:  # a property is another object each time it is asked for
             raise self._differs(self._site(rule.name), call)
+        if self._frees:
+            self._calls[self._position] = call.unrecorded()
         self._position += 1
         return call
 

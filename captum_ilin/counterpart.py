@@ -15,7 +15,12 @@ from captum_ilin.errors import NotOfferedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Counterpart", "Remainder", "counterpart", "leave_remainder", "paired"]
+    from torch import Tensor
+
+__all__ = [
+    *("Counterpart", "Remainder", "counterpart", "counterpart_input"),
+    *("leave_remainder", "paired"),
+]
 
 
 class Counterpart(NamedTuple):
@@ -80,3 +85,10 @@ def counterpart() -> Counterpart:
             "baselines=, or rules that need one point, such as DEFAULT_RULES."
         )
     return call
+
+
+def counterpart_input() -> Tensor:
+    """z', the first argument at the baseline."""
+    there = counterpart()
+    first: Tensor = there.args[0] if there.args else there.kwargs["input"]
+    return first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -55,8 +56,8 @@ def differences(
     found: list[Parts] = []
     compared = list(each_baseline(baselines, points))
     for before in compared:
-        comparison = Comparison.at(before, forward_func, constants, rules, strict=strict)
-        forward = between(forward_func, comparison)
+        compare = partial(Comparison.at, before, forward_func, constants, rules, strict=strict)
+        forward = between(forward_func, compare)
         weights = weights_of(forward, leaves_of(points), target, constants)
         found.append(tuple(weight.detach() for weight in weights))
     terms = [steps_times(w, points, before) for w, before in zip(found, compared, strict=True)]

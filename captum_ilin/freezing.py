@@ -191,7 +191,9 @@ class Freezing(TorchFunctionMode):
 
     def _treat_active(self, func: Op, rule: Rule | None, arguments: Arguments) -> Any:
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
-            return self._decompose(rule, arguments)
+            if not _is_affine_alone(rule, arguments):
+                return self._decompose(rule, arguments)
+            rule = rule.alone
         self.order += 1
         if rule is None or rule.kind in _WITHOUT_RULE:
             if not torch.is_grad_enabled():  # constant, whatever the op
@@ -327,6 +329,14 @@ class Freezing(TorchFunctionMode):
 
     def _refusal(self, name: str, reason: str) -> RefusedOpError:
         return RefusedOpError(refused(self._site(name), reason))
+
+
+def _is_affine_alone(rule: Rule, arguments: Arguments) -> bool:
+    """Whether an op with a definition is affine in this call."""
+    if rule.alone is None or not arguments.only_first:
+        return False
+    where = rule.alone_where
+    return where is None or where(*arguments.args, **arguments.kwargs)
 
 
 _WRITES_UNSEEN = "it writes into its arguments, where autograd does not follow it"

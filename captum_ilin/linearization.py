@@ -216,13 +216,23 @@ class Comparison:
         """A run at the inputs, between them and the baselines."""
         return BetweenRun(self._rules, self._calls, strict=self._strict, ledger=ledger)
 
+    def only_run(self) -> BetweenRun:
+        """`run`, which leaves nothing for another: what was recorded is freed on the way."""
+        return BetweenRun(self._rules, self._calls, strict=self._strict, frees=True)
 
-def between(forward_func: Callable[..., Any], comparison: Comparison) -> Callable[..., Tensor]:
-    """``forward_func`` with the same values, frozen between the baselines and its arguments."""
+
+def between(
+    forward_func: Callable[..., Any], compare: Callable[[], Comparison]
+) -> Callable[..., Tensor]:
+    """``forward_func`` with the same values, frozen between the baselines and its arguments.
+
+    Args:
+        compare: records the function at the baselines, anew for each call of the result.
+    """
 
     def forward(*args: Any) -> Tensor:
         active = [tensor for tensor in tensors(args) if tensor.requires_grad]
-        return _run(forward_func, args, {}, comparison.run(), active)
+        return _run(forward_func, args, {}, compare().only_run(), active)
 
     return _like(forward_func, forward)
 

@@ -61,6 +61,8 @@ class Rule:
             activation written out, z · φ(z)/z, and has the rank of one.
         alone: the rule for a call whose first argument is the only active one: the op is
             affine in it, and runs as it is.
+        alone_where: which of those calls ``alone`` is for, told from the arguments; None is
+            all. An op that is defined by simpler ones may be affine for some options.
         varying: between two points, the rule for a call whose constants are others at the
             baseline, because they were made from active values.
         plain: the out-of-place op with the same value.
@@ -86,6 +88,7 @@ class Rule:
     mixes: bool = False
     is_elementwise: bool = False
     alone: Rule | None = None
+    alone_where: Callable[..., bool] | None = None
     varying: Op | None = None
     reason: str = ""
     scale_rank: Rank = 0

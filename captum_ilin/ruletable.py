@@ -6,7 +6,7 @@ right-hand side wins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, ValuesView
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,6 +80,10 @@ class RuleTable(Mapping[Op, Rule]):
 
     def __len__(self) -> int:
         return len(self._rules)
+
+    def values(self) -> ValuesView[Rule]:
+        """Every rule; faster than looking up each op."""
+        return self._rules.values()
 
     def __repr__(self) -> str:
         return f"RuleTable({self.name}: {len(self)} ops)"

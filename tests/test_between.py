@@ -21,7 +21,7 @@ from captum_ilin import (
     counterpart,
     linearize,
 )
-from captum_ilin.rules.between import piecewise_rescaling, rescaling
+from captum_ilin.rules.rescale import piecewise_rescaling, rescaling
 
 CLOSES = 1e-13
 

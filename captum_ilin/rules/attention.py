@@ -196,8 +196,7 @@ def scale_of(query: Tensor, scale: float | None) -> float:
 def masked(scores: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor:
     """Scores with minus infinity, or what an additive mask adds, where not to look."""
     if is_causal:
-        allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
-        scores = scores.masked_fill(~allowed.tril(), -torch.inf)
+        scores = scores + scores.new_full(scores.shape[-2:], -torch.inf).triu(1)
     if attn_mask is None:
         return scores
     if attn_mask.dtype == torch.bool:

@@ -1,6 +1,5 @@
 """What rules between two points are made of: Δy = D Δz, exactly, with D held.
 
-rescaled    one function of each element: D = (φ(z) − φ(z')) / (z − z'), DeepLIFT's rescale.
 midway      a polynomial of degree two in all active arguments: D is its slope midway.
 along       one of degree n: D is its slope, averaged along the line between the points.
 stepped     a D given as the move that a step makes.
@@ -9,13 +8,13 @@ matrixed    a D of one argument given by its two products.
 Each returns the op's own value at z. As an affine map it is y = D z + c with
 c = φ(z) − D z = φ(z') − D z'.
 
-Sources: Shrikumar et al. 2017, arXiv 1704.02685, section 3.5.1; Aumann and Shapley 1974, Values
-of Non-Atomic Games, whose value of a product of n factors is the one that Shapley gave.
+Functions of each element have `captum_ilin.rules.rescale`. Source: Aumann and Shapley 1974,
+Values of Non-Atomic Games, whose value of a product of n factors is the one that Shapley gave.
 """
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,172 +23,16 @@ from torch import Tensor
 
 from captum_ilin.activity import is_active
 from captum_ilin.arguments import mapped, substituted, tensors
-from captum_ilin.counterpart import counterpart
+from captum_ilin.counterpart import counterpart, counterpart_input
 from captum_ilin.holding import hold, is_replaying, is_taped
 from captum_ilin.localgraph import LocalGraph, attached
-from captum_ilin.rules.primitives import with_slope
 from captum_ilin.slope import Slope, sloped
 from captum_ilin.tangent import active_positions, bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Chord = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], tuple[Tensor, Tensor]]
-
-__all__ = [
-    *("along", "matrixed", "midway", "piecewise_rescaling", "rescaled"),
-    *("rescaling", "stepped", "written"),
-]
-
-
-def rescaled(
-    op: Callable[..., Tensor],
-    input: Tensor,
-    *args: Any,
-    chord: Chord | None = None,
-    **kwargs: Any,
-) -> Tensor:
-    """φ(z), each element with the chord's slope between the two points.
-
-    Args:
-        op: φ, of each element of ``input`` alone.
-        input: z, any shape.
-        args, kwargs: further arguments of ``op``, constant.
-        chord: how value and slope are found. Default: `rescaling`.
-
-    Returns:
-        φ(z), shaped like z.
-    """
-
-    function = partial(_applied, op=op, further=(args, kwargs))
-    if is_replaying():
-        there, slope = hold(None)
-        reached = (there * slope).masked_fill(slope == 0, 0.0)  # of masked numbers 0 · ∞
-        return input * slope + (function(there) - reached)
-    there = _before()
-    with torch.no_grad():
-        value, slope = (chord or rescaling)(function, input.detach(), there)
-    if is_taped():
-        hold((there, slope))
-    return with_slope(input, value, slope)
-
-
-def _before() -> Tensor:
-    """z', the first argument at the baseline."""
-    there = counterpart()
-    return there.args[0] if there.args else there.kwargs["input"]
-
-
-def _applied(input: Tensor, op: Callable[..., Tensor], further: Any) -> Tensor:
-    args, kwargs = further
-    return op(input, *args, **kwargs)
-
-
-def piecewise_rescaling(
-    function: Callable[[Tensor], Tensor], here: Tensor, there: Tensor
-) -> tuple[Tensor, Tensor]:
-    """φ(z) and the quotient, of a φ that is affine on every piece: there it has no noise.
-
-    Only where the points are equal is it 0/0, and the slope of the piece taken.
-    """
-    value, step = function(here), here - there
-    slope = _change(value, function(there)).div_(step)
-    if torch.isnan(slope.sum()):
-        slope.masked_fill_(torch.isnan(step), 0.0)  # masked at both points: −∞ less −∞
-        if not _is_of_each_number(function) or not _in_one_order(step, slope):
-            return value, torch.where(step == 0, _derivative(function, here), slope)
-        places = _near(step, 0.0)
-        slope.view(-1)[places] = _derivative(function, here.reshape(-1)[places])
-    return value, slope
-
-
-def _change(value: Tensor, other: Tensor) -> Tensor:
-    """φ(z) − φ(z'), in the memory of the second."""
-    return torch.sub(value, other, out=other)
-
-
-def rescaling(
-    function: Callable[[Tensor], Tensor], here: Tensor, there: Tensor
-) -> tuple[Tensor, Tensor]:
-    """φ(z), and (φ(z) − φ(z')) / (z − z').
-
-    The quotient's error is that of rounding φ over Δz. Near enough, the derivative midway,
-    whose own error is |φ‴| Δz²/24, is the better one: it is taken where it closes the sum as
-    well, |φ'(m) Δz − Δφ| within the rounding of z and φ. A kink between the points shows in
-    that. Both errors are the same at Δz = (24 ε)^⅓ where z, φ and φ‴ are of size one.
-    """
-    value, step = function(here), here - there
-    slope = _change(value, function(there)).div_(step)
-    if torch.isnan(slope.sum()):
-        slope.masked_fill_(torch.isnan(step), 0.0)
-    reach = _reach(here)
-    if not _in_one_order(step, slope) or not _is_of_each_number(function):
-        better = _tangent_or_quotient(function, here, there)
-        return value, torch.where(step.abs() <= reach, better, slope)
-    places = _near(step, reach)
-    if len(places):
-        near = (z.reshape(-1)[places] for z in (here, there))
-        slope.view(-1)[places] = _tangent_or_quotient(function, *near)
-    return value, slope
-
-
-def _in_one_order(step: Tensor, slope: Tensor) -> bool:
-    """Whether a place in memory is the same element in both; z and z' may be laid out apart."""
-    return step.is_contiguous() and slope.is_contiguous()
-
-
-def _is_of_each_number(function: Callable[[Tensor], Tensor]) -> bool:
-    """Whether some of the elements can be given alone: φ takes no further tensors."""
-    further = function.keywords if isinstance(function, partial) else {}
-    return not any(tensor.dim() for tensor in tensors(further.get("further", ())))
-
-
-def _reach(here: Tensor) -> float:
-    """The largest Δz that is near: (24 ε)^⅓, and a small part of what z is at its largest.
-
-    Where all z are small, so is φ, and the quotient's error, ε |φ/Δz|, is small at Δz ~ z.
-    """
-    if not here.numel():
-        return 0.0
-    low, high = torch.aminmax(torch.view_as_real(here) if here.is_complex() else here)
-    size = max(abs(float(low)), abs(float(high)))
-    return min((24 * torch.finfo(here.dtype).eps) ** (1 / 3), size / 16)
-
-
-def _near(step: Tensor, reach: float) -> Tensor:
-    """Where |Δz| ≤ reach, in the order of memory; Δz is overwritten.
-
-    NumPy finds few among many much faster.
-    """
-    if step.device.type == "cpu" and step.dtype in (torch.float32, torch.float64):
-        sizes = step.numpy()
-        found = np.flatnonzero(np.abs(sizes, out=sizes) <= reach)
-        return torch.from_numpy(found)
-    return (step.abs() <= reach).reshape(-1).nonzero()[:, 0]
-
-
-def _tangent_or_quotient(
-    function: Callable[[Tensor], Tensor], here: Tensor, there: Tensor
-) -> Tensor:
-    """The derivative midway where it gives the change to rounding, or the points are equal.
-
-    An infinite one, such as that of a root at 0, is then left out: there is nothing to share.
-    """
-    step, value, other = here - there, function(here), function(there)
-    change, tangent = value - other, _derivative(function, there + step / 2)
-    scale = value.abs() + other.abs() + here.abs()
-    closes = (tangent * step - change).abs() <= 2 * torch.finfo(step.dtype).eps * scale
-    tangent = tangent.masked_fill(~torch.isfinite(tangent), 0.0)
-    return torch.where(closes | (step == 0), tangent, change / step)
-
-
-def _derivative(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
-    """φ' of each element."""
-    with torch.enable_grad():
-        leaf = at.detach().requires_grad_()
-        value = function(leaf)
-        (slope,) = torch.autograd.grad(value, leaf, torch.ones_like(value))
-    return slope.conj()
+__all__ = ["along", "matrixed", "midway", "stepped", "written"]
 
 
 def midway(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -373,7 +216,7 @@ def matrixed(
         with torch.no_grad():
             constant = compute(there, there)[0] - slope.push(there, *slope.held)
         return slope.push(input, *slope.held) + constant
-    there = _before()
+    there = counterpart_input()
     with torch.no_grad():
         value, slope = compute(input.detach(), there)
     if is_taped():

@@ -21,7 +21,10 @@ from captum_ilin.tangent import active_positions, linearized
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["evenly", "product", "quotient", "released", "secant", "split", "with_slope"]
+__all__ = [
+    *("evenly", "product", "quotient", "released", "secant", "split"),
+    *("with_slope", "with_slope_in_place"),
+]
 
 
 def secant(
@@ -73,6 +76,26 @@ class _Secant(torch.autograd.Function):
     def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
         (slope,) = ctx.saved_tensors
         return vector * slope.conj(), None, None
+
+
+def with_slope_in_place(input: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    """``input``, overwritten with ``value``, as a function of what it was."""
+    result: Tensor = _SecantInPlace.apply(input, value, slope)
+    return result
+
+
+class _SecantInPlace(torch.autograd.Function):
+    """The same in the memory of the input, which a write by ``copy_`` gives two gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+        ctx.mark_dirty(input)
+        ctx.save_for_backward(slope)
+        return input if value.data_ptr() == input.data_ptr() else input.copy_(value)
+
+    @staticmethod
+    def backward(ctx: Any, vector: Tensor) -> tuple[Any, ...]:
+        return _Secant.backward(ctx, vector)
 
 
 def quotient(

@@ -21,7 +21,7 @@ from captum_ilin.activity import is_active
 from captum_ilin.arguments import mapped, substituted, tensors
 from captum_ilin.counterpart import counterpart
 from captum_ilin.holding import hold, is_replaying
-from captum_ilin.rules.between import rescaled, rescaling
+from captum_ilin.rules.rescale import rescaled, rescaling
 from captum_ilin.tangent import active_positions
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,9 +96,9 @@ def test_equal_points_give_the_tangent(function: Any) -> None:
 
 def test_without_a_ledger_the_slope_is_the_same(function: Any) -> None:
     x, baseline = points()
-    comparison = Comparison.at((baseline,), function, (), None, strict=True)
+    compare = partial(Comparison.at, (baseline,), function, (), None, strict=True)
     z = x.clone().requires_grad_()
-    y = between(function, comparison)(z)
+    y = between(function, compare)(z)
     torch.testing.assert_close(y, function(x), rtol=1e-14, atol=1e-15)  # a/b is a · (1/b)
     u = torch.randn_like(y).requires_grad_()
     (pulled,) = torch.autograd.grad(y, z, u, create_graph=True)
@@ -298,8 +299,8 @@ def test_derivatives_of_every_order_and_mode(function: Any) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("captum_ilin.rules.selecting.sloped", catching)
-        comparison = Comparison.at((double(1, 12),), function, (), None, strict=True)
-        between(function, comparison)(double(1, 12).requires_grad_())
+        compare = partial(Comparison.at, (double(1, 12),), function, (), None, strict=True)
+        between(function, compare)(double(1, 12).requires_grad_())
     (slope,) = caught
     z = double(1, 12) if function(double(1, 12)).dim() == 2 else double(1, 2, 6)
 

@@ -9,14 +9,10 @@ shows in the certificate.
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from captum_ilin.rule import Kind, Op, Rule, plain_name
-from captum_ilin.rules.between import (
-    midway,
-    piecewise_rescaling,
-    rescaled,
-    written,
-)
+from captum_ilin.rules.between import midway, written
 from captum_ilin.rules.bilinear import multiplied, multiplied_matrices
 from captum_ilin.rules.references import (
     distances,
@@ -44,9 +40,13 @@ from captum_ilin.rules.references.names import (
     TOGETHER,
 )
 from captum_ilin.rules.references.varying import with_varying
+from captum_ilin.rules.rescale import piecewise_rescaling, rescaled, rescaled_in_place
 from captum_ilin.rules.together import together
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.tangent import out_of_place
+
+if TYPE_CHECKING:
+    from captum_ilin.rules.rescale import Chord
 
 __all__ = ["references_of"]
 
@@ -86,9 +86,9 @@ def _between(op: Op, rule: Rule) -> Rule:
     plain = rule.plain or (partial(out_of_place, op) if rule.inplace else op)
     name = plain_name(rule.plain or op)
     if name in PIECEWISE:
-        return _replaced(rule, plain, partial(rescaled, chord=piecewise_rescaling))
+        return _rescaled(rule, plain, chord=piecewise_rescaling, writing=op)
     if name in ELEMENTWISE:
-        return _replaced(rule, plain, rescaled)
+        return _rescaled(rule, plain)
     if name in PRODUCTS:
         return _replaced(rule, plain, multiplied)
     if name in MATRIX_PRODUCTS:
@@ -100,8 +100,20 @@ def _between(op: Op, rule: Rule) -> Rule:
     return Rule(op, Kind.UNREGISTERED, rule.name, rule.rank, rule.inplace, reason=_LEFT)
 
 
+def _rescaled(
+    rule: Rule, plain: Op, *, chord: Chord | None = None, writing: Op | None = None
+) -> Rule:
+    if rule.inplace:
+        return _with(rule, partial(rescaled_in_place, plain, chord=chord, writing=writing))
+    return _with(rule, partial(rescaled, plain, chord=chord))
+
+
 def _replaced(rule: Rule, plain: Op, between: Op) -> Rule:
     function = partial(written, plain, between) if rule.inplace else partial(between, plain)
+    return _with(rule, function)
+
+
+def _with(rule: Rule, function: Op) -> Rule:
     return Rule(
         function,
         Kind.RULE,

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-from captum_ilin.rules.between import matrixed, rescaling
+from captum_ilin.rules.between import matrixed
+from captum_ilin.rules.rescale import rescaling
 from captum_ilin.rules.spellings import spellings, writings
 from captum_ilin.ruletable import RuleTable
 from captum_ilin.slope import Slope

@@ -5,6 +5,7 @@ An active weight or bias is a factor or a summand like any other.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,10 @@ from torch.overrides import handle_torch_function, has_torch_function
 from captum_ilin.activity import is_active
 from captum_ilin.rule import Kind, Rule
 from captum_ilin.rules import batchnorm
-from captum_ilin.rules.between import rescaled
 from captum_ilin.rules.normalization import last
 from captum_ilin.rules.references.standardized import RULES as STANDARDIZED
 from captum_ilin.rules.references.standardized import standardized
+from captum_ilin.rules.rescale import rescaled
 from captum_ilin.rules.spellings import spellings, writings
 from captum_ilin.ruletable import RuleTable
 
@@ -179,7 +180,7 @@ def _by_statistics(
 ) -> Tensor:
     """Affine in z; in active statistics, which a model may compute, spelled out."""
     if not any(map(is_active, (mean, variance, weight, bias))):
-        return shifted(input, mean, variance, weight, bias, eps)
+        return F.batch_norm(input, mean, variance, weight, bias, False, 0.0, eps)
     assert mean is not None  # or PyTorch had refused
     assert variance is not None
     shape = _by_channel(input)
@@ -190,15 +191,39 @@ def _by_statistics(
     return result if bias is None else result + bias.reshape(shape)
 
 
-def shifted(input: Tensor, *parameters: Any) -> Tensor:
-    """Batch norm by given statistics, as an op of its own that is affine."""
-    if not has_torch_function((input,)):
-        return batchnorm.by_running_statistics(input, *parameters)
-    result: Tensor = handle_torch_function(shifted, (input,), input, *parameters)
-    return result
+def _reads_running_statistics(
+    input: Tensor,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    *args: Any,
+    **kwargs: Any,
+) -> bool:
+    return not training
 
 
-_AFFINE = {shifted: Rule(batchnorm.by_running_statistics, Kind.AFFINE, "batch_norm")}
+def _shifted(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    return batchnorm.by_running_statistics(input, running_mean, running_var, weight, bias, eps)
+
+
+_AFFINE = {
+    F.batch_norm: replace(
+        _OWN[F.batch_norm],
+        alone=Rule(_shifted, Kind.AFFINE, "batch_norm"),
+        alone_where=_reads_running_statistics,
+    )
+}
 
 
 @_OWN.decomposes(F.normalize)

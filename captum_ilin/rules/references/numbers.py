@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ilin.rules.between import piecewise_rescaling, rescaled, stepped
+from captum_ilin.rules.between import stepped
+from captum_ilin.rules.rescale import piecewise_rescaling, rescaled
 from captum_ilin.rules.spellings import spellings, writings
 from captum_ilin.ruletable import RuleTable
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from captum_ilin.activity import is_active
 from captum_ilin.counterpart import counterpart
 from captum_ilin.holding import hold
-from captum_ilin.rules.between import piecewise_rescaling, rescaled
 from captum_ilin.rules.references.varying import arithmetic
+from captum_ilin.rules.rescale import piecewise_rescaling, rescaled
 from captum_ilin.rules.selecting import ahead, closing, selected, selection, steps_of, weighed
 from captum_ilin.rules.spellings import spellings, writings
 from captum_ilin.ruletable import RuleTable
