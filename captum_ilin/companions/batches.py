@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 from captum_ilin.companions.errors import CompanionInputError
 
 if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
     from captum_ilin.companions.head import Head
 
-__all__ = ["as_inputs", "check_repeats", "split_batch"]
+__all__ = ["as_inputs", "check_repeats", "loader_of", "split_batch"]
+
+RANDOM = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 def split_batch(batch: Any) -> tuple[Any, Any]:
@@ -31,6 +41,23 @@ def split_batch(batch: Any) -> tuple[Any, Any]:
             "The loader gives an empty tuple; expected inputs and labels."
         )
     return (tuple(batch), None) if len(batch) == 1 else (tuple(batch[:-1]), batch[-1])
+
+
+def loader_of(data: Dataset[Any] | DataLoader[Any], batch_size: int) -> DataLoader[Any]:
+    """The loader itself, or one of the dataset.
+
+    Raises:
+        CompanionInputError: it shuffles, so that the number of an example means nothing.
+    """
+    if not isinstance(data, DataLoader):
+        return DataLoader(data, batch_size=batch_size, shuffle=False)
+    if isinstance(data.sampler, RANDOM):
+        raise CompanionInputError(
+            "The loader shuffles, so that the numbers of its examples mean nothing: results "
+            "are told by an example's number in the dataset. Pass the dataset, or a loader "
+            "with shuffle=False."
+        )
+    return data
 
 
 def as_inputs(inputs: Any, head: Head | None, model: nn.Module) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ import torch
 from captum.influence import DataInfluence
 from torch import Tensor, nn
 
-from captum_ilin.companions.batches import as_inputs
+from captum_ilin.companions.batches import as_inputs, loader_of
 from captum_ilin.companions.errors import CompanionInputError
 from captum_ilin.companions.representer.arguments import (
     check_count,
@@ -39,7 +39,7 @@ from captum_ilin.companions.representer.suspicion import (
     self_votes,
     suspicion,
 )
-from captum_ilin.companions.representer.trainingset import loader_of, read_training_set
+from captum_ilin.companions.representer.trainingset import read_training_set
 from captum_ilin.companions.representer.voting import (
     identity_residual,
     refit_logits,

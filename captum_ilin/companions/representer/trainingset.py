@@ -11,12 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import (
-    DataLoader,
-    RandomSampler,
-    SubsetRandomSampler,
-    WeightedRandomSampler,
-)
 from tqdm.auto import tqdm
 
 from captum_ilin.companions.batches import as_inputs, check_repeats, split_batch
@@ -26,11 +20,10 @@ from captum_ilin.companions.head import Head, find_head
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch.utils.data import Dataset
+    from torch.utils.data import DataLoader
 
-__all__ = ["TrainingSet", "loader_of", "read_training_set"]
+__all__ = ["TrainingSet", "read_training_set"]
 
-RANDOM = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 BLOCK = 2**20  # numbers of a block: 8 MiB in float64, which a processor's cache holds
 ROWS = 4096  # of a block, at most
 
@@ -108,25 +101,6 @@ class TrainingSet:
                 f"outputs, but training example {at} has the label {int(self.labels[at])}."
             )
         return self.labels
-
-
-def loader_of(
-    train_dataset: Dataset[Any] | DataLoader[Any], batch_size: int
-) -> DataLoader[Any]:
-    """The loader itself, or one of the dataset.
-
-    Raises:
-        CompanionInputError: it shuffles, so that the number of an example means nothing.
-    """
-    if not isinstance(train_dataset, DataLoader):
-        return DataLoader(train_dataset, batch_size=batch_size, shuffle=False)
-    if isinstance(train_dataset.sampler, RANDOM):
-        raise CompanionInputError(
-            "The loader shuffles, so that the numbers of its examples mean nothing: votes are "
-            "told by an example's number in the dataset. Pass the dataset, or a loader with "
-            "shuffle=False."
-        )
-    return train_dataset
 
 
 def read_training_set(
