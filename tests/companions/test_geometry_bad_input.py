@@ -27,6 +27,12 @@ Y = torch.randint(3, (12,), generator=GENERATOR)
 DATA = TensorDataset(X, Y)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiler_imported() -> None:
+    """PyTorch wraps its own manual_seed when first it loads its compiler; not our doing."""
+    input_geometry(model(), (X, Y), reach=None)
+
+
 def model(outputs: int = 3) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, outputs)).eval()
