@@ -173,6 +173,7 @@ def test_labels_where_they_are_needed(data: Any, message: str) -> None:
             "The loader gives no batch: there are no training examples",
         ),
         (DataLoader(DATA, batch_size=30, drop_last=True), "The loader gives no batch"),
+        (DataLoader([X[:0]], batch_size=None), "The loader gives no batch: there are no"),
         (DataLoader(DATA, shuffle=True), "The loader shuffles, so that the numbers of its"),
         (DataLoader(DATA, sampler=SubsetRandomSampler([1, 2])), "The loader shuffles, so that"),
         ([{"x": x} for x in X], "The loader gives a dict; expected a tensor, or a tuple whose"),

@@ -6,8 +6,8 @@ says Θ* = Σ α_i f_iᵀ (Yeh et al. 2018, arXiv 1811.09720, theorem 3.1). What
 gradient is what is left of that identity: ‖Θ − Σ α_i f_iᵀ‖ = ‖gradient‖ / (2λ).
 
 PyTorch's L-BFGS minimises with a strong Wolfe line search, which compares values of the
-objective. Close to the minimum they differ by less than rounding and the search would end, at a
-stationarity of some 1e-7. So the objective is counted from a reference point Θ_0 that moves
+objective. Close to the minimum these differ by less than rounding, long before the gradient is
+as small as rounding allows. So the objective is counted from a reference point Θ_0 that moves
 along, where it is zero, written so that nothing cancels. For Θ = Θ_0 + D and δ_i = D f_i it is
 
     ⟨gradient at Θ_0, D⟩ + λ‖D‖² + (1/n) Σ [log Σ_c p_ic exp δ_ic − Σ_c p_ic δ_ic].

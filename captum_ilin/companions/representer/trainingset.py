@@ -137,9 +137,9 @@ def _read(
         features, outputs = found.read(inputs)
         _check_finite(features, outputs, len(rows))
         rows.add(_kept(features))
-        logits.append(_kept(outputs))
+        logits.append(_kept(outputs).clone())
         labels.append(label)
-    if found is None:
+    if found is None or not len(rows):
         raise CompanionInputError(
             "The loader gives no batch: there are no training examples to vote. Pass a loader "
             "or a dataset that holds some."
@@ -149,36 +149,33 @@ def _read(
 
 def _kept(values: Tensor) -> Tensor:
     """On the CPU, without half precision."""
-    values = values.detach()
     is_half = values.dtype in (torch.float16, torch.bfloat16)
-    return (values.float() if is_half else values).cpu().clone()
+    return (values.float() if is_half else values).cpu()
 
 
 class _Rows:
-    """Batches of features, gathered to blocks of equal numbers of rows."""
+    """Batches of features, copied to blocks of equal numbers of rows."""
 
     def __init__(self) -> None:
-        self._full: list[Tensor] = []
-        self._open: list[Tensor] = []
-        self._waiting = 0
+        self._blocks: list[Tensor] = []
+        self._filled = 0  # rows of the last block
 
     def __len__(self) -> int:
-        return sum(map(len, self._full)) + self._waiting
+        return sum(map(len, self._blocks[:-1])) + self._filled
 
     def add(self, rows: Tensor) -> None:
         size = min(ROWS, max(1, BLOCK // max(rows.shape[1], 1)))
-        self._open.append(rows)
-        self._waiting += len(rows)
-        while self._waiting >= size:
-            gathered = torch.cat(self._open)
-            # clones: a view would keep the whole batch
-            self._full.append(gathered[:size].clone())
-            self._open = [gathered[size:].clone()]
-            self._waiting = len(self._open[0])
+        while len(rows):
+            if not self._blocks or self._filled == size:
+                self._blocks.append(rows.new_empty(size, rows.shape[1]))
+                self._filled = 0
+            fitting = rows[: size - self._filled]
+            self._blocks[-1][self._filled : self._filled + len(fitting)] = fitting
+            self._filled += len(fitting)
+            rows = rows[len(fitting) :]
 
     def blocks(self) -> tuple[Tensor, ...]:
-        last = [torch.cat(self._open)] if self._waiting else []
-        return (*self._full, *last)
+        return (*self._blocks[:-1], self._blocks[-1][: self._filled].clone())
 
 
 def _check_finite(features: Tensor, outputs: Tensor, start: int) -> None:
