@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from captum_ilin.companions.representer import RepresenterPoints, trainingset
+from captum_ilin.companions.representer.refit import _growth
 from captum_ilin.companions.representer.voting import identity_residual
 from tests.fingerprint import untouched
 
@@ -452,3 +453,20 @@ def test_half_precision_features_are_kept_in_float32() -> None:
     points = RepresenterPoints(model, TensorDataset(torch.randn(20, 5).to(torch.bfloat16)))
     assert points.training_set.blocks[0].dtype == torch.float32
     assert points.report.identity_residual < 1e-6
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-4, 0.1, 1.0, 30.0, 2000.0])
+def test_the_objective_s_growth_keeps_its_digits_whatever_the_step(size: float) -> None:
+    """Against log Σ p exp δ − Σ p δ, and where that has no digits left its second order."""
+    p, delta = torch.randn(50, 4).double().softmax(1), size * torch.randn(50, 4).double()
+    growth, change = _growth(p, delta)
+    plain = torch.logsumexp(p.log() + delta, 1) - (p * delta).sum(1)
+    mean = (p * delta).sum(1, keepdim=True)
+    second_order = (p * (delta - mean) ** 2).sum() / 2
+    slow = plain.sum() if size > 1e-3 else second_order
+    # what follows the second order is of third order: δ of the whole
+    assert float(growth) == pytest.approx(float(slow), rel=max(1e-11, 5 * size * (size < 1e-3)))
+    if size < 1e-8:
+        assert abs(float(plain.sum() / second_order) - 1) > 0.01  # the plain sum has drowned
+    grown = (p.log() + delta).softmax(1) - p
+    assert torch.allclose(change, grown, rtol=1e-9, atol=1e-15)
