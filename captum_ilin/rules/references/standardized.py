@@ -96,28 +96,27 @@ def _precise(point: Tensor) -> Tensor:
 def _midway(
     here: Tensor, there: Tensor, dims: tuple[int, ...], eps: float, is_centred: bool
 ) -> tuple[Tensor, Tensor]:
-    """r̄, and h."""
-    mean, rate = _statistics(here, dims, eps, is_centred)
-    mean_there, rate_there = _statistics(there, dims, eps, is_centred)
-    h = here + there
-    if is_centred:
-        h.sub_(mean + mean_there)
+    """r̄, and h = (y r' + y' r) / (r + r') with r = 1/σ, which is what stands above."""
+    y, rate = _scaled(here, dims, eps, is_centred)
+    y_there, rate_there = _scaled(there, dims, eps, is_centred)
     total = rate + rate_there
-    return total / 2, h.mul_(rate * rate_there / total)
+    return total / 2, y.mul_(rate_there / total).addcmul_(y_there, rate / total)
 
 
-def _statistics(
+def _scaled(
     point: Tensor, dims: tuple[int, ...], eps: float, is_centred: bool
 ) -> tuple[Tensor, Tensor]:
-    """The mean, and 1/σ."""
-    if not is_centred:
-        mean = point.new_zeros(())
-        return mean, (point.square().mean(dims, keepdim=True) + eps).rsqrt()
-    if _are_last(point, dims):  # in one pass
+    """c/σ, and 1/σ."""
+    if is_centred and _are_last(point, dims):  # in one pass
         shape = list(point.shape[dims[0] :])
-        return torch.native_layer_norm(point, shape, None, None, eps)[1:]
-    variance, mean = torch.var_mean(point, dims, correction=0, keepdim=True)
-    return mean, (variance + eps).rsqrt()
+        y, _, rate = torch.native_layer_norm(point, shape, None, None, eps)
+        return y, rate
+    if is_centred:
+        variance, mean = torch.var_mean(point, dims, correction=0, keepdim=True)
+        rate = (variance + eps).rsqrt()
+        return (point - mean).mul_(rate), rate
+    rate = (point.square().mean(dims, keepdim=True) + eps).rsqrt()
+    return point * rate, rate
 
 
 def _are_last(tensor: Tensor, dims: tuple[int, ...]) -> bool:
