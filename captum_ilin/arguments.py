@@ -42,13 +42,21 @@ def mapped(value: Any, function: Callable[[Tensor], Any]) -> Any:
 def tensors(value: Any) -> list[Tensor]:
     """Every tensor in nested lists, tuples and dicts, in order."""
     found: list[Tensor] = []
-
-    def note(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor  # a packed sequence cannot be made of anything else
-
-    mapped(value, note)
+    _collect(value, found)
     return found
+
+
+def _collect(value: Any, found: list[Tensor]) -> None:
+    if isinstance(value, Tensor):
+        found.append(value)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            if type(item) not in _NUMBERS:
+                _collect(item, found)
+    elif isinstance(value, dict):
+        _collect(list(value.values()), found)
+    elif isinstance(value, slice):
+        _collect((value.start, value.stop, value.step), found)
 
 
 def substituted(value: Any, positions: Sequence[int], values: Sequence[Tensor]) -> Any:
@@ -135,7 +143,9 @@ class Arguments:
 
 
 def _detached(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else mapped(value, Tensor.detach)
+    if isinstance(value, Tensor):
+        return value.detach() if value.requires_grad else value
+    return value if type(value) in _NUMBERS else mapped(value, Tensor.detach)
 
 
 def _requires_grad(value: Any) -> bool:

@@ -38,6 +38,10 @@ _LEAVING = (Tensor.tolist, Tensor.numpy, Tensor.__array__)
 _EMPTY = torch.empty(0)  # stands for a tensor that is kept
 
 
+def _emptied(tensor: Tensor) -> Tensor:
+    return _EMPTY
+
+
 _OVERWRITING = ("copy_", "fill_", "zero_")
 
 
@@ -241,10 +245,10 @@ class BaselineRun(Freezing):
     def _recorded(self, op: Op, site: Site, constants: list[Any], arguments: Arguments) -> Call:
         everything = (arguments.args, arguments.kwargs)
         kept = [self._keep(tensor) for tensor in tensors(everything)]
-        return Call(op, site, constants, mapped(everything, lambda _: _EMPTY), kept)
+        return Call(op, site, constants, mapped(everything, _emptied), kept)
 
     def _keep(self, tensor: Tensor) -> _Kept:
-        kept = _Kept(tensor.detach())
+        kept = _Kept(tensor.detach() if tensor.requires_grad else tensor)
         memory = held_memory_of(tensor)
         if memory is not None:
             self._kept.setdefault(memory, []).append(kept)

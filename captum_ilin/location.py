@@ -58,12 +58,14 @@ class Locator:
 
     def path(self) -> str:
         """Path of the innermost module running now; empty outside any module."""
-        modules = _running(sys._getframe(1))
-        innermost = next(modules, None)
-        if innermost is None:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code is not _CALL:
+            frame = frame.f_back
+        if frame is None:
             return ""
+        innermost = frame.f_locals["self"]
         if id(innermost) not in self._paths:
-            self._name(list(modules)[-1:] or [innermost])
+            self._name(list(_running(frame))[-1:])
         return self._paths.get(id(innermost), type(innermost).__name__)
 
     def _name(self, roots: list[nn.Module]) -> None:

@@ -211,5 +211,6 @@ def _derivative(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = at.detach().requires_grad_()
         value = function(leaf)
-        (slope,) = torch.autograd.grad(value, leaf, torch.ones_like(value))
+        ones = torch.ones_like(value) if value.is_complex() else None
+        (slope,) = torch.autograd.grad(value if value.is_complex() else value.sum(), leaf, ones)
     return slope.conj()
