@@ -24,29 +24,53 @@ from comparisons.representer.timing import OURS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "comparisons" / "reference" / "representer"
+DIGITS = ROOT / "comparisons" / "reference" / "representer-digits"
 PAGE = ROOT / "docs" / "representer.md"
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    text = lzma.decompress((folder / "records.jsonl.xz").read_bytes()).decode()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture(scope="module")
 def records() -> list[dict[str, Any]]:
-    text = lzma.decompress((REFERENCE / "records.jsonl.xz").read_bytes()).decode()
-    return [json.loads(line) for line in text.splitlines()]
+    return read(REFERENCE)
 
 
-def test_tables_and_summary_follow_from_the_records(records: list[dict[str, Any]]) -> None:
-    assert tables(records) == (REFERENCE / "table.md").read_text()
-    said = statements(records, "Fashion-MNIST")
-    assert "".join(f"- {line}\n" for line in said) == (REFERENCE / "summary.md").read_text()
+@pytest.mark.parametrize(
+    ("folder", "title"),
+    [(REFERENCE, "Fashion-MNIST"), (DIGITS, "scikit-learn's 8×8 digits")],
+    ids=["fashion", "digits"],
+)
+def test_tables_and_summary_follow_from_the_records(folder: Path, title: str) -> None:
+    records = read(folder)
+    assert tables(records) == (folder / "table.md").read_text()
+    said = statements(records, title)
+    assert "".join(f"- {line}\n" for line in said) == (folder / "summary.md").read_text()
 
 
-def test_it_was_made_by_the_page_s_command_from_a_clean_tree() -> None:
-    facts = json.loads((REFERENCE / "provenance.json").read_text())
-    assert facts["command"] == "python -m comparisons representer --data fashion"
-    assert f"\n{facts['command']}\n" in PAGE.read_text()
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        (REFERENCE, "python -m comparisons representer --data fashion"),
+        (DIGITS, "python -m comparisons representer"),
+    ],
+    ids=["fashion", "digits"],
+)
+def test_it_was_made_by_the_page_s_command_from_a_clean_tree(
+    folder: Path, command: str
+) -> None:
+    facts = json.loads((folder / "provenance.json").read_text())
+    assert facts["command"] == command
     assert facts["dirty"] is False
     assert facts["seeds"] == [0, 1, 2]
     assert facts["flipped"] == [0.1, 0.2, 0.3, 0.4]
-    assert sum(path.stat().st_size for path in REFERENCE.iterdir()) < 300_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 300_000
+
+
+def test_the_page_tells_its_command() -> None:
+    assert "\npython -m comparisons representer --data fashion\n" in PAGE.read_text()
 
 
 def test_the_promised_exactness_was_reached(records: list[dict[str, Any]]) -> None:
@@ -72,7 +96,8 @@ def test_a_test_image_costs_less_than_with_captum_s_methods(
 
 
 def test_the_page_shows_lines_of_the_tables_and_no_other_figures() -> None:
-    told = "\n".join((REFERENCE / name).read_text() for name in ("table.md", "summary.md"))
+    files = (REFERENCE / "table.md", REFERENCE / "summary.md", DIGITS / "summary.md")
+    told = "\n".join(path.read_text() for path in files)
     page = re.sub(r"```.*?```", "", PAGE.read_text(), flags=re.DOTALL)
     page = page.partition("## What it finds")[2]
     lines = [line for line in page.splitlines() if line.startswith("| ")]
