@@ -39,6 +39,9 @@ DRAWN = {
     "bias_maps": lambda **options: pictures.bias_maps({"a": VALUES}, **options),
     "singular_directions": lambda **options: pictures.singular_directions(svd(), **options),
     "token_text": lambda **options: pictures.token_text(["a"], torch.ones(1), **options),
+    "vote_maps": lambda **options: pictures.vote_maps(
+        VALUES.abs(), VALUES.abs()[None], VALUES[None], torch.ones(1), **options
+    ),
     "validity_curve": lambda **options: pictures.validity_curve(
         [1.0], torch.ones(1), **options
     ),
