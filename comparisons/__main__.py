@@ -8,6 +8,7 @@ import sys
 from comparisons.commands import (
     categorical,
     cost,
+    geometry,
     keep,
     language,
     listing,
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         tsne,
         categorical,
         representer,
+        geometry,
         zoo,
         listing,
         train,

@@ -17,6 +17,7 @@ from captum_ilin.pictures.errors import (
     PictureInputError,
     PicturePackageError,
 )
+from captum_ilin.pictures.shifts import metric_shifts
 from captum_ilin.pictures.singular import singular_directions
 from captum_ilin.pictures.tokens import token_html, token_text, visible
 from captum_ilin.pictures.votes import vote_maps
@@ -31,6 +32,7 @@ __all__ = [
     "bias_maps",
     "bias_waterfall",
     "category_grids",
+    "metric_shifts",
     "shade",
     "singular_directions",
     "templates",
