@@ -17,8 +17,8 @@ from comparisons.geometry.measuring import (
     IN_BOTH_SPACES,
     INPUT_MARGIN,
 )
-from comparisons.geometry.tables import distinct
 from comparisons.picture import few_colours
+from comparisons.representer.tables import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

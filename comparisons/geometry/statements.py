@@ -12,7 +12,7 @@ from comparisons.geometry.measuring import (
     IN_BOTH_SPACES,
     INPUT_MARGIN,
 )
-from comparisons.geometry.tables import distinct
+from comparisons.representer.tables import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,8 +79,8 @@ def _reach(records: Sequence[Row], network: str) -> str:
         f"{network}: of {sum(row['images'] for row in rows)} images the boundary lies inside "
         f"the region for {_percent(means['inside'])} (certified as the nearest for "
         f"{_percent(certified)}), and the region ends first for "
-        f"{_percent(means['ends_first'])}; the median image leaves its region at {exit:.2g} of "
-        f"the way. Followed on with the network itself, the prediction changes within three "
+        f"{_percent(means['ends_first'])}; the median image leaves its region after {exit:.2g} "
+        f"margins. Followed on with the network itself, the prediction changes within three "
         f"margins for {_percent(crosses)}, the median first at {crossing:.2f} margins."
     )
     if not means["inside"]:

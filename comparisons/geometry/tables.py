@@ -6,11 +6,12 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from comparisons.embedding.tables import of_kind, spread_over, values
+from comparisons.representer.tables import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["distinct", "tables"]
+__all__ = ["tables"]
 
 Row = dict[str, Any]
 UNITS = {"angle": " (rad)", "norm": "", "margin": ""}
@@ -20,11 +21,6 @@ def tables(records: Sequence[Row]) -> str:
     """Prediction, failures, shifts, reach and exactness: a heading and a table each."""
     parts = (_prediction, _failures, _shifts, _reach, _exactness)
     return "\n".join(part(records) for part in parts)
-
-
-def distinct(records: Sequence[Row], kind: str, name: str) -> list[Any]:
-    """The values that a kind's records have of an attribute, in their order."""
-    return list(dict.fromkeys(row[name] for row in of_kind(records, kind)))
 
 
 def _prediction(records: Sequence[Row]) -> str:
