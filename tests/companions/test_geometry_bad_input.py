@@ -218,6 +218,13 @@ def test_a_boundary_is_that_of_one_example() -> None:
     assert "but the map's outputs are (2, 3). Linearize one row, x[:1]." in str(refused.value)
 
 
+def test_a_model_is_no_map() -> None:
+    with pytest.raises(
+        CompanionInputError, match=r"got a Sequential. Pass linearize\(model, x"
+    ):
+        local_boundary(model())  # type: ignore[arg-type]
+
+
 def test_a_region_of_too_many_units_is_not_waited_for() -> None:
     wide = nn.Sequential(nn.Linear(5, 100_001), nn.ReLU(), nn.Linear(100_001, 2))
     assert "Call margin_bound()" in refusal(

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from captum_ilin.affine import AffineMap
 from captum_ilin.companions.errors import CompanionInputError
 from captum_ilin.companions.geometry.distances import nearest_boundary
 from captum_ilin.errors import RegionError
 
 if TYPE_CHECKING:
-    from captum_ilin.affine import AffineMap
     from captum_ilin.region import Region
 
     Value = Tensor | tuple[Tensor, ...]
@@ -62,7 +62,10 @@ class LocalBoundary:
 
     @property
     def is_certified(self) -> bool:
-        """Whether no boundary is nearer: the whole ball up to it lies inside the region."""
+        """Whether no boundary is nearer: the whole ball up to it lies inside the region.
+
+        With the confidence of ``Region.margin_bound`` where that measured the radius.
+        """
         return self.radius >= self.distance
 
     @property
@@ -121,8 +124,12 @@ def local_boundary(affine_map: AffineMap, *, reach: str | None = "margin") -> Lo
     class ... away...
     """
     check_reach(reach)
-    logits = affine_map.outputs
-    _check_outputs(logits)
+    if not isinstance(affine_map, AffineMap):
+        raise CompanionInputError(
+            f"A boundary is that of a map, but got a {type(affine_map).__name__}. Pass "
+            "linearize(model, x)."
+        )
+    _check_outputs(affine_map.outputs)
     rows = rows_of(affine_map)
     return boundary_of(affine_map, rows, reach)
 

@@ -15,7 +15,14 @@ from captum_ilin.companions.errors import CompanionInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Batch", "batches_of", "check_labels", "check_model", "missing_examples"]
+__all__ = [
+    "Batch",
+    "batches_of",
+    "check_evaluating",
+    "check_labels",
+    "check_model",
+    "missing_examples",
+]
 
 
 class Batch(NamedTuple):
@@ -33,6 +40,19 @@ def check_model(model: Any) -> None:
             f"The model must be an nn.Module, but got a {type(model).__name__}. Pass the "
             "module, not a function that calls it."
         )
+
+
+def check_evaluating(model: nn.Module) -> None:
+    """Raise for layers that make an example's outputs depend on chance or on its batch."""
+    modules = nn.modules
+    for path, module in model.named_modules():
+        depends = isinstance(module, (modules.batchnorm._BatchNorm, modules.dropout._DropoutNd))
+        if depends and module.training:
+            raise CompanionInputError(
+                f"The {type(module).__name__} {path!r} is in training mode, so that an example "
+                "has not one map: it depends on chance or on the batch. Call model.eval() "
+                "first."
+            )
 
 
 def batches_of(

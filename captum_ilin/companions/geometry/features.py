@@ -226,12 +226,12 @@ def _geometry(head: Head, parts: list[_Part]) -> FeatureGeometry:
 def _part(head: Head, batch: Batch, norms: Tensor) -> _Part:
     features, outputs = head.read(batch.inputs)
     check_labels(batch, outputs)
-    x, weight, bias = features.double().cpu(), _weight(head), _bias(head)
+    x, weight, bias = features.cpu().double(), _weight(head), _bias(head)
     lengths = x.norm(dim=1)
     _check_lengths(lengths, batch.start)
     cosines = (x @ weight.T) / (lengths[:, None] * weight.norm(dim=1))
     logits = x @ weight.T + bias
-    own = outputs.double().cpu()
+    own = outputs.cpu().double()
     return _Part(
         batch.labels,
         cosines.clamp(-1, 1).acos(),
@@ -273,13 +273,13 @@ def _row_distances(head: Head) -> Tensor:
 
 
 def _weight(head: Head) -> Tensor:
-    return head.module.weight.detach().double().cpu()
+    return head.module.weight.detach().cpu().double()
 
 
 def _bias(head: Head) -> Tensor:
     if head.module.bias is None:
         return torch.zeros(head.classes, dtype=torch.float64)
-    return head.module.bias.detach().double().cpu()
+    return head.module.bias.detach().cpu().double()
 
 
 def _own(values: Tensor, labels: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from captum_ilin.companions.geometry.boundary import (
 from captum_ilin.companions.geometry.examples import (
     Batch,
     batches_of,
+    check_evaluating,
     check_labels,
     check_model,
     missing_examples,
@@ -159,7 +160,8 @@ def input_geometry(
 
     Raises:
         CompanionInputError: labels that are missing or out of range, no examples, no logits of
-            two classes, a network without a region where ``reach`` is not None.
+            two classes, dropout or batch norm in training mode, a network without a region
+            where ``reach`` is not None.
         RegionError: the region has too many units for "margin".
 
     Cost: for each example a forward pass and, for each class, a backward pass and that of the
@@ -180,6 +182,7 @@ def input_geometry(
     True
     """
     check_model(model)
+    check_evaluating(model)
     check_reach(reach)
     with torch.random.fork_rng(devices=[]):
         batches = batches_of(
@@ -257,7 +260,7 @@ def _row(value: Any, row: int, batch: Batch) -> Tensor:
 
 
 def _stacked(found: list[_Example], name: str) -> Tensor:
-    return torch.stack([getattr(example, name) for example in found]).double().cpu()
+    return torch.stack([getattr(example, name) for example in found]).cpu().double()
 
 
 def _numbers(values: list[float]) -> Tensor:
