@@ -37,6 +37,9 @@ DRAWN = {
         {"h": VALUES}, rows="AB", columns="CD", **options
     ),
     "bias_maps": lambda **options: pictures.bias_maps({"a": VALUES}, **options),
+    "metric_shifts": lambda **options: pictures.metric_shifts(
+        {"a": VALUES[0]}, {"a": VALUES[0]}, **options
+    ),
     "singular_directions": lambda **options: pictures.singular_directions(svd(), **options),
     "token_text": lambda **options: pictures.token_text(["a"], torch.ones(1), **options),
     "vote_maps": lambda **options: pictures.vote_maps(
