@@ -97,6 +97,10 @@ class BetweenRun(Freezing):
             self._note_unowned(rule)
         return result
 
+    def _ranked(self, rule: Rule, arguments: Arguments) -> tuple[int, None]:
+        """Between two points nothing is a gate."""
+        return 0, None
+
     def _has_rule(self, op: Op) -> bool:
         rule = self.rules.find(op)
         return rule is not None and rule.kind is not Kind.UNREGISTERED
@@ -132,12 +136,13 @@ class BetweenRun(Freezing):
 
     def _check_shapes(self, rule: Rule, arguments: Arguments, there: Any) -> None:
         here = tensors((arguments.args, arguments.kwargs))
-        shapes = [tuple(value.shape) for value in here]
-        others = [tuple(value.shape) for value in tensors(tuple(there))]
+        shapes = [value.shape for value in here]
+        others = [value.shape for value in tensors(tuple(there))]
         if shapes != others:
+            first, second = (list(map(tuple, found)) for found in (shapes, others))
             raise BaselinePathError(
                 f"{self._site(rule.name)}, op number {self._position}, has arguments of shapes "
-                f"{shapes} at x and {others} at the baseline: how much is selected depends on "
+                f"{first} at x and {second} at the baseline: how much is selected depends on "
                 "the values. Choose a baseline that selects as much."
             )
 
