@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from captum_ilin.companions.geometry import GeometryShift
     from comparisons.geometry.measuring import Reading
     from comparisons.models.tsne_data import Points
 
@@ -68,21 +69,31 @@ def _fragile(reading: Reading, condition: str, points: Points, path: Path) -> No
     """The images that were right and have the least margin left."""
     shift = reading.shifts[condition]
     found = shift.fragile(FRAGILE)
-    figure, axes = plt.subplots(1, FRAGILE, figsize=(8.2, 1.9))
-    for axis, row, before, after in zip(
-        axes, *(values.tolist() for values in found), strict=False
-    ):
-        names = [
-            points.classes[int(read.predictions[row])] for read in (shift.before, shift.after)
-        ]
+    shown = list(zip(*(values.tolist() for values in found), strict=True))
+    titles = [_changed(shift, points, *each) for each in shown]
+    lines = max((title.count("\n") for title in titles), default=1)
+    figure, axes = plt.subplots(1, FRAGILE, figsize=(8.2, 1.7 + 0.15 * lines))
+    for axis, title, (row, _, _) in zip(axes, titles, shown, strict=False):
         axis.imshow(points.test[row, 0].numpy(), cmap="gray_r", interpolation="nearest")
-        axis.set_title(f"{names[0]} → {names[1]}\n{before:.1f} → {after:.1f}".replace("-", "−"))
+        axis.set_title(title)
     for axis in axes:
         axis.set_axis_off()
     figure.suptitle(f"The most fragile, {condition}: prediction, and margin of the label")
     figure.tight_layout()
     figure.savefig(path, metadata={"Software": None})
     plt.close(figure)
+
+
+def _changed(
+    shift: GeometryShift, points: Points, row: int, before: float, after: float
+) -> str:
+    """What was predicted and is, on one line if that is short, and the margins."""
+    first, second = (
+        points.classes[int(read.predictions[row])] for read in (shift.before, shift.after)
+    )
+    space = " " if len(first + second) < 8 else "\n"
+    margins = f"{before:.1f} → {after:.1f}".replace("-", "−")
+    return f"{first} →{space}{second}\n{margins}"
 
 
 def _prediction(records: Sequence[dict[str, Any]], title: str, path: Path) -> None:

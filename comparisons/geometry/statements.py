@@ -95,7 +95,8 @@ def _shift(records: Sequence[Row], condition: str) -> str:
         before, after = (
             statistics.fmean(row[when][2] for row in rows) for when in ("before", "after")
         )
-        parts.append(f"{before:.2f} to {after:.2f} in the {space}")
+        moved = f"{before:.2f} to {after:.2f}".replace("-", "−")
+        parts.append(f"{moved} in the {space}")
     failed = sum(row["failed"] for row in of_kind(records, "failure", condition=condition))
     return (
         f"{condition}: the median margin goes from {' and from '.join(parts)}; {failed} images "
