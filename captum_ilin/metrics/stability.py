@@ -56,8 +56,8 @@ def relative_input_stability(
     instead, as Quantus does, lets such values decide the score).
 
     Args:
-        method, forward_func, inputs, target, attribute_kwargs, additional_forward_args,
-            radius, n_samples, seed: as for ``max_sensitivity``.
+        method, forward_func, inputs, target, attribute_kwargs: as for ``max_sensitivity``.
+        additional_forward_args, radius, n_samples, seed: likewise.
         floor: both norms count as at least this.
         batch_size: rows that are attributed, or go through the network, at once.
 
@@ -122,8 +122,9 @@ def relative_output_stability(
     out of the norm, see ``relative_input_stability``.
 
     Args:
-        method, forward_func, inputs, target, attribute_kwargs, additional_forward_args,
-            radius, n_samples, floor, batch_size, seed: as for ``relative_input_stability``.
+        method, forward_func, inputs, target: as for ``relative_input_stability``.
+        attribute_kwargs, additional_forward_args, radius, n_samples: likewise.
+        floor, batch_size, seed: likewise.
 
     Returns:
         Scores: natural logarithms, lower is better. It has the unit of 1/h: compare methods
