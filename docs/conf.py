@@ -30,6 +30,8 @@ html_title = f"captum_ilin {release}"
 # Links from page to page name headings as a code host does, down to ###.
 myst_heading_anchors = 3
 
+smartquotes = False  # x' is a point
+
 # Docstrings are Google's; what stands in single backticks in them is code. Their return lines
 # begin with a type or, as often, with words, so neither is linked.
 default_role = "literal"

@@ -39,9 +39,9 @@ def reference_pages() -> str:
 
 def test_the_index_lists_every_page_once() -> None:
     listed = [
-        page
+        path
         for _, pages in extension("contents").parts((DOCS / "index.md").read_text())
-        for page in pages
+        for _, path in pages
     ]
     files = [*DOCS.glob("*.md"), *DOCS.glob("api/*.md")]
     written = {file.relative_to(DOCS).with_suffix("").as_posix() for file in files}
@@ -64,12 +64,15 @@ def test_the_contents_follow_headings_and_rows() -> None:
         ]
     )
     contents = extension("contents")
-    assert contents.parts(index) == [("First", ["one", "api/three"]), ("Last", ["four-five"])]
+    assert contents.parts(index) == [
+        ("First", [("A page", "one"), ("Below", "api/three")]),
+        ("Last", [("More", "four-five")]),
+    ]
     source, other = [index], [index]
     contents.add_contents(None, "index", source)
     contents.add_contents(None, "method", other)
     assert source[0].startswith(index)
-    assert "\n```{toctree}\n:hidden:\n:caption: Last\n\nfour-five\n```\n" in source[0]
+    assert "\n```{toctree}\n:hidden:\n:caption: Last\n\nMore <four-five>\n```\n" in source[0]
     assert other == [index]
 
 

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 PART = re.compile(r"^## (.+)$", re.MULTILINE)
-ROW = re.compile(r"^\| \[[^\]]+\]\(([\w/-]+)\.md\) \|", re.MULTILINE)
+ROW = re.compile(r"^\| \[([^\]]+)\]\(([\w/-]+)\.md\) \|", re.MULTILINE)
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -25,8 +25,8 @@ def add_contents(app: Any, page: str, source: list[str]) -> None:
         source[0] += "".join(toctree(part, pages) for part, pages in parts(source[0]))
 
 
-def parts(index: str) -> list[tuple[str, list[str]]]:
-    """Each heading of the index that has a table of pages, with these pages in order."""
+def parts(index: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each heading of the index that has a table of pages, with their names and paths."""
     _, *split = PART.split(index)
     listed = [
         (part, ROW.findall(text)) for part, text in zip(split[::2], split[1::2], strict=True)
@@ -34,7 +34,9 @@ def parts(index: str) -> list[tuple[str, list[str]]]:
     return [(part, pages) for part, pages in listed if pages]
 
 
-def toctree(part: str, pages: list[str]) -> str:
+def toctree(part: str, pages: list[tuple[str, str]]) -> str:
+    """The directive that Sphinx reads a part of the contents from."""
+    entries = [f"{name} <{path}>" for name, path in pages]
     return "\n".join(
-        ["", "```{toctree}", ":hidden:", f":caption: {part}", "", *pages, "```", ""]
+        ["", "```{toctree}", ":hidden:", f":caption: {part}", "", *entries, "```", ""]
     )
