@@ -51,7 +51,8 @@ def loader_of(data: Dataset[Any] | DataLoader[Any], batch_size: int) -> DataLoad
     """
     if not isinstance(data, DataLoader):
         return DataLoader(data, batch_size=batch_size, shuffle=False)
-    if isinstance(data.sampler, RANDOM):
+    samplers = data.sampler, getattr(data.batch_sampler, "sampler", None)
+    if any(isinstance(sampler, RANDOM) for sampler in samplers):
         raise CompanionInputError(
             "The loader shuffles, so that the numbers of its examples mean nothing: results "
             "are told by an example's number in the dataset. Pass the dataset, or a loader "
@@ -82,7 +83,7 @@ def check_repeats(head: Head, inputs: tuple[Any, ...]) -> None:
             "features depend on its batch. Call model.eval() first."
         )
     first, second = head.read(inputs), head.read(inputs)
-    if not torch.equal(first.features, second.features):
+    if not torch.allclose(first.features, second.features, 0.0, 0.0, equal_nan=True):
         raise CompanionInputError(
             "The model gives other features for the same batch when it is run again, as "
             "dropout in training mode does. Call model.eval() first."

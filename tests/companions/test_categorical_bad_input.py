@@ -165,7 +165,7 @@ OPTIONS = {
     ),
     "far too many patterns": (
         lambda: expand(first, LONG),
-        "The 30 groups have 1.0e+39 patterns, too many to enumerate (at most 1,048,576). "
+        "The 30 groups have 1.1e+39 patterns, too many to enumerate (at most 1,048,576). "
         "Sample them: expand(…, samples=200) estimates the terms with standard errors. Or "
         "expand fewer positions, Groups.only, or allow more with max_patterns.",
     ),
@@ -327,3 +327,19 @@ READ = {
 @pytest.mark.parametrize(("action", "message"), READ.values(), ids=READ)
 def test_what_an_expansion_has_not(action: Any, message: str) -> None:
     assert message_of(action) == message
+
+
+def test_a_background_of_no_data() -> None:
+    nothing = torch.zeros(0, 3, 4)
+    message = message_of(lambda: Background.of_data(GROUPS, nothing, name="none"))
+    assert message == (
+        "The data hold no examples to count categories in. Pass some, or a pseudocount above 0 "
+        "for a uniform background."
+    )
+    even = Background.of_data(GROUPS, nothing, name="prior", pseudocount=1.0)
+    assert all(torch.equal(row, torch.full((4,), 0.25).double()) for row in even.probabilities)
+
+
+def test_the_number_of_patterns_is_rounded() -> None:
+    sequence = Groups.of_positions((400, 20))  # 2.58e520, above the largest float
+    assert "have 2.6e+520 patterns" in message_of(lambda: expand(first, sequence))

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
 from captum_ilin.companions.errors import CompanionInputError
 from captum_ilin.companions.representer import NotConvergedError, RepresenterPoints
@@ -16,6 +22,10 @@ from tests.fingerprint import untouched
 
 X, Y = torch.linspace(-1, 1, 100).reshape(20, 5), torch.arange(20) % 3
 DATA = TensorDataset(X, Y)
+NO_LABELS = (
+    "The loader gives no labels that are whole numbers, one for each example, and they are "
+    "needed here."
+)
 
 
 def model() -> nn.Sequential:
@@ -149,10 +159,10 @@ def test_options(options: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (TensorDataset(X), "The loader gives no labels, and they are needed here."),
+        (TensorDataset(X), NO_LABELS),
         (DataLoader(X), "Give batches as tuples whose last element holds whole numbers"),
-        (TensorDataset(X, X[:, 0]), "The loader gives no labels, and they are needed here."),
-        (TensorDataset(X, Y[:, None]), "The loader gives no labels, and they are needed here."),
+        (TensorDataset(X, X[:, 0]), NO_LABELS),
+        (TensorDataset(X, Y[:, None]), NO_LABELS),
         (
             TensorDataset(X, Y + 1),
             "Labels must be from 0 to 2, because the head has 3 outputs, but training example "
@@ -176,6 +186,14 @@ def test_labels_where_they_are_needed(data: Any, message: str) -> None:
         (DataLoader([X[:0]], batch_size=None), "The loader gives no batch: there are no"),
         (DataLoader(DATA, shuffle=True), "The loader shuffles, so that the numbers of its"),
         (DataLoader(DATA, sampler=SubsetRandomSampler([1, 2])), "The loader shuffles, so that"),
+        (
+            DataLoader(DATA, batch_sampler=BatchSampler(RandomSampler(DATA), 5, False)),
+            "The loader shuffles, so that",
+        ),
+        (
+            TensorDataset(X.clone().index_fill_(0, torch.tensor(0), torch.nan), Y),
+            "The features of training example 0 are NaN or infinite",
+        ),
         ([{"x": x} for x in X], "The loader gives a dict; expected a tensor, or a tuple whose"),
         (
             TensorDataset(X.clone().index_fill_(0, torch.tensor(7), torch.nan), Y),

@@ -92,7 +92,7 @@ class Background:
             pseudocount (optional): added to every category's count.
 
         Raises:
-            CompanionInputError: the inputs are not one-hot.
+            CompanionInputError: the inputs are not one-hot, or there are none.
 
         >>> from captum_ilin.companions.categorical import Groups
         >>> groups = Groups.of_positions((2, 2))
@@ -101,6 +101,11 @@ class Background:
         tensor([0., 1.], dtype=torch.float64)
         """
         codes = groups.decode(inputs)
+        if not len(codes) and not pseudocount:
+            raise CompanionInputError(
+                "The data hold no examples to count categories in. Pass some, or a "
+                "pseudocount above 0 for a uniform background."
+            )
         rows = []
         for column, count in zip(codes.cpu().unbind(1), groups.counts, strict=True):
             found = torch.bincount(column, minlength=count).double() + pseudocount

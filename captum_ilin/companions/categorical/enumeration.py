@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -55,10 +56,7 @@ def check_patterns(groups: Groups, outputs: int, most: int) -> None:
 
 
 def _shown(count: int) -> str:
-    if count < 10**9:
-        return f"{count:,}"
-    digits = str(count)
-    return f"{digits[0]}.{digits[1]}e+{len(digits) - 1}"
+    return f"{count:,}" if count < 10**9 else f"{Decimal(count):.1e}"  # no float is too small
 
 
 def enumerated(

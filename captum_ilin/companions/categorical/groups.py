@@ -273,7 +273,7 @@ class Groups:
         tensor([[2, 0]])
         """
         self.check_shape(inputs, "inputs")
-        flat = inputs.detach().reshape(len(inputs), -1)
+        flat = inputs.detach().flatten(1)
         self._check_cleared(flat)
         return torch.stack([self._decoded(flat, number) for number in range(len(self))], 1)
 

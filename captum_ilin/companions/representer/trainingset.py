@@ -90,7 +90,8 @@ class TrainingSet:
         """
         if self.labels is None:
             raise CompanionInputError(
-                "The loader gives no labels, and they are needed here. Give batches as tuples "
+                "The loader gives no labels that are whole numbers, one for each example, and "
+                "they are needed here. Give batches as tuples "
                 "whose last element holds whole numbers, (batch,), the class of each example."
             )
         wrong = ((self.labels < 0) | (self.labels >= classes)).nonzero()
