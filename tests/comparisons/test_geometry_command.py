@@ -34,6 +34,7 @@ from comparisons.geometry.networks import DATA, perceptron
 from comparisons.geometry.prediction import Outcome, areas, interval_of
 from comparisons.geometry.reaching import crossing
 from comparisons.models import digits
+from tests.comparisons.refusals import refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,20 +82,7 @@ def test_it_leaves_records_tables_pictures_and_says_them(
 def test_it_refuses_before_anything_is_written(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "out"
-    with pytest.raises(SystemExit) as stopped:
-        main(["geometry", *arguments, "--out", str(folder)])
-    assert stopped.value.code == 2
-    assert message in " ".join(capsys.readouterr().err.split())
-    assert not folder.exists()
-
-
-def test_without_fashion_mnist_it_says_how_to_get_it(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
-    assert main(["geometry", "--data", "fashion", "--out", str(tmp_path / "out")]) == 2
-    assert "apt-get download dataset-fashion-mnist" in capsys.readouterr().err
+    assert message in refusal("geometry", arguments, tmp_path, capsys)
 
 
 def test_pruning_takes_the_smallest_weights_of_a_copy() -> None:

@@ -26,6 +26,7 @@ from comparisons.representer.detection import CHECKED, Trained, area, found_at
 from comparisons.representer.likeness import static_of
 from comparisons.representer.statements import margins
 from comparisons.representer.training import flip, snapshots
+from tests.comparisons.refusals import refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,20 +98,7 @@ KINDS = ("detection", "network", "refit", "share", "static", "time")
 def test_it_refuses_before_anything_is_written(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "out"
-    with pytest.raises(SystemExit) as stopped:
-        main(["representer", *arguments, "--out", str(folder)])
-    assert stopped.value.code == 2
-    assert message in " ".join(capsys.readouterr().err.split())
-    assert not folder.exists()
-
-
-def test_without_fashion_mnist_it_says_how_to_get_it(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
-    assert main(["representer", "--data", "fashion", "--out", str(tmp_path / "out")]) == 2
-    assert "apt-get download dataset-fashion-mnist" in capsys.readouterr().err
+    assert message in refusal("representer", arguments, tmp_path, capsys)
 
 
 def test_area_and_found_count_one_example_after_another() -> None:

@@ -20,6 +20,7 @@ from comparisons.__main__ import main
 from comparisons.embedding import Schedule, command, figures, measuring
 from comparisons.models import MODELS, tsne
 from comparisons.models.network import hash_of
+from tests.comparisons.refusals import refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,20 +93,7 @@ def test_it_leaves_records_tables_pictures_and_says_them(
 def test_it_refuses_before_anything_is_written(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "out"
-    with pytest.raises(SystemExit) as stopped:
-        main(["tsne", *arguments, "--out", str(folder)])
-    assert stopped.value.code == 2
-    assert message in " ".join(capsys.readouterr().err.split())
-    assert not folder.exists()
-
-
-def test_without_fashion_mnist_it_says_how_to_get_it(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
-    assert main(["tsne", "--data", "fashion", "--out", str(tmp_path / "out")]) == 2
-    assert "apt-get download dataset-fashion-mnist" in capsys.readouterr().err
+    assert message in refusal("tsne", arguments, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(("name", "seed"), NAMES)
