@@ -18,7 +18,7 @@ from torch import Tensor
 
 from captum_ilin.arguments import mapped, tensors
 from captum_ilin.counterpart import Counterpart
-from captum_ilin.freezing import Freezing
+from captum_ilin.freezing import Freezing, rule_of_call
 from captum_ilin.memory import held_memory_of, memory_of
 from captum_ilin.rule import Kind
 
@@ -36,12 +36,6 @@ __all__ = ["BaselineRun", "Call", "constants_of_call", "runs_as_it_is"]
 
 _LEAVING = (Tensor.tolist, Tensor.numpy, Tensor.__array__)
 _EMPTY = torch.empty(0)  # stands for a tensor that is kept
-
-
-def _emptied(tensor: Tensor) -> Tensor:
-    return _EMPTY
-
-
 _OVERWRITING = ("copy_", "fill_", "zero_")
 
 
@@ -90,15 +84,13 @@ class _Kept:
 
 def runs_as_it_is(rule: Rule, arguments: Arguments) -> bool:
     """Whether the op is affine in what is active, whatever its values."""
-    if arguments.only_first and rule.alone is not None:
-        rule = rule.alone
+    rule = rule_of_call(rule, arguments)
     return rule.kind in (Kind.LINEAR, Kind.AFFINE) and not rule.is_piecewise
 
 
 def _has_own_graph(op: Op, rule: Rule, arguments: Arguments) -> bool:
     """Whether an affine op's rule is more than the op, and makes a graph: never of a view."""
-    if arguments.only_first and rule.alone is not None:
-        rule = rule.alone
+    rule = rule_of_call(rule, arguments)
     return rule.function is not op and not rule.inplace
 
 
@@ -213,17 +205,16 @@ class BaselineRun(Freezing):
 
     def _pass_on(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
         """The op's value, active, without the graph of the op."""
-        rank, _ = self._ranked(rule, arguments)
         if rule.inplace:
-            return self._write(op, rank, arguments)
+            return self._write(op, arguments)
         args, kwargs = arguments.detached()
         with torch.no_grad():
             value = op(*args, **kwargs)
         result = mapped(value, self._activated)
-        self._mark(result, rank)
+        self._mark(result, 0)
         return result
 
-    def _write(self, op: Op, rank: int, arguments: Arguments) -> Tensor:
+    def _write(self, op: Op, arguments: Arguments) -> Tensor:
         target: Tensor = arguments.args[0]
         args, kwargs = arguments.detached()
         if self.activity.rank(target) is None:
@@ -233,7 +224,7 @@ class BaselineRun(Freezing):
         else:
             with torch.no_grad():  # written in place, the target keeps its node
                 op(target, *args[1:], **kwargs)
-        self.activity.mark_written(target, rank)
+        self.activity.mark_written(target)
         return target
 
     def _activated(self, value: Tensor) -> Tensor:
@@ -249,7 +240,7 @@ class BaselineRun(Freezing):
     def _recorded(self, op: Op, site: Site, constants: list[Any], arguments: Arguments) -> Call:
         everything = (arguments.args, arguments.kwargs)
         kept = [self._keep(tensor) for tensor in tensors(everything)]
-        return Call(op, site, constants, mapped(everything, _emptied), kept)
+        return Call(op, site, constants, mapped(everything, lambda _: _EMPTY), kept)
 
     def _keep(self, tensor: Tensor) -> _Kept:
         kept = _Kept(tensor.detach() if tensor.requires_grad else tensor)

@@ -6,12 +6,15 @@ While a rule runs, the arguments its op had there are at hand.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from captum_ilin.errors import NotOfferedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 __all__ = [
@@ -37,22 +40,16 @@ _current: ContextVar[Counterpart | None] = ContextVar("captum_ilin_counterpart",
 _remainder: ContextVar[Remainder | None] = ContextVar("captum_ilin_remainder", default=None)
 
 
-class paired:  # noqa: N801  # reads as the function that it was
+@contextmanager
+def paired(call: Counterpart) -> Iterator[Remainder]:
     """Make ``call`` the one that `counterpart` gives; what the rule leaves is handed out."""
-
-    __slots__ = ("_call", "_tokens")
-
-    def __init__(self, call: Counterpart) -> None:
-        self._call = call
-
-    def __enter__(self) -> Remainder:
-        remainder = Remainder()
-        self._tokens = _current.set(self._call), _remainder.set(remainder)
-        return remainder
-
-    def __exit__(self, *_: object) -> None:
-        _current.reset(self._tokens[0])
-        _remainder.reset(self._tokens[1])
+    remainder = Remainder()
+    token, left = _current.set(call), _remainder.set(remainder)
+    try:
+        yield remainder
+    finally:
+        _current.reset(token)
+        _remainder.reset(left)
 
 
 def leave_remainder() -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from captum_ilin.ledger import Ledger
     from captum_ilin.ruletable import RuleTable
 
-__all__ = ["Freezing"]
+__all__ = ["Freezing", "rule_of_call"]
 
 # False inside DisableTorchFunctionSubclass, of which only PyTorch's own bindings tell.
 _subclasses_are_on = torch._C._is_torch_function_enabled
@@ -191,9 +191,10 @@ class Freezing(TorchFunctionMode):
 
     def _treat_active(self, func: Op, rule: Rule | None, arguments: Arguments) -> Any:
         if rule is not None and rule.kind is Kind.DECOMPOSITION:
-            if not _is_affine_alone(rule, arguments):
+            alone = rule_of_call(rule, arguments)
+            if alone is rule:
                 return self._decompose(rule, arguments)
-            rule = rule.alone
+            rule = alone
         self.order += 1
         if rule is None or rule.kind in _WITHOUT_RULE:
             if not torch.is_grad_enabled():  # constant, whatever the op
@@ -214,7 +215,7 @@ class Freezing(TorchFunctionMode):
         """What is done with an op that has no rule, on purpose or not, or is refused."""
         if rule is not None and rule.kind is Kind.REFUSED:
             raise self._refusal(rule.name, rule.reason)
-        if rule is not None and rule.alone is not None and arguments.only_first:
+        if rule is not None and rule_of_call(rule, arguments) is not rule:
             return rule
         return self._tangent_of(func)
 
@@ -244,8 +245,7 @@ class Freezing(TorchFunctionMode):
 
     def _freeze(self, op: Op, rule: Rule, arguments: Arguments) -> Any:
         """Run the rule, note the constant it adds, and mark its result as active."""
-        if arguments.only_first and rule.alone is not None:
-            rule = rule.alone
+        rule = rule_of_call(rule, arguments)
         rank, origin = self._ranked(rule, arguments)
         constant = rule.kind is Kind.LINEAR or not torch.is_grad_enabled()
         quiet = constant and not rule.inplace
@@ -331,12 +331,13 @@ class Freezing(TorchFunctionMode):
         return RefusedOpError(refused(self._site(name), reason))
 
 
-def _is_affine_alone(rule: Rule, arguments: Arguments) -> bool:
-    """Whether an op with a definition is affine in this call."""
+def rule_of_call(rule: Rule, arguments: Arguments) -> Rule:
+    """``rule``, or the one that it has for calls like this, in its first argument alone."""
     if rule.alone is None or not arguments.only_first:
-        return False
+        return rule
     where = rule.alone_where
-    return where is None or where(*arguments.args, **arguments.kwargs)
+    is_meant = where is None or where(*arguments.args, **arguments.kwargs)
+    return rule.alone if is_meant else rule
 
 
 _WRITES_UNSEEN = "it writes into its arguments, where autograd does not follow it"

@@ -21,7 +21,7 @@ from captum_ilin.sideeffects import buffers_kept
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Head", "Read", "find_head"]
+__all__ = ["Head", "Read", "check_logits", "find_head"]
 
 NAME_IT = "or pass the head: head='path.of.the.layer', as model.named_modules() lists it"
 
@@ -156,15 +156,20 @@ def _recorded(modules: Sequence[nn.Module]) -> Iterator[list[_Call]]:
             handle.remove()
 
 
-def _check(call: _Call, outputs: Any, path: str) -> None:
-    """Raise unless the outputs are Θ f, (batch, classes), with several classes."""
-    width, classes = call.module.in_features, call.module.out_features
+def check_logits(outputs: Any) -> None:
+    """Raise unless this is what a classifier returns, (batch, classes)."""
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise CompanionInputError(
             f"The model must return logits, (batch, classes), but returned {shape}. Wrap it so "
             "that it returns one row of logits for each example."
         )
+
+
+def _check(call: _Call, outputs: Any, path: str) -> None:
+    """Raise unless the outputs are Θ f, (batch, classes), with several classes."""
+    width, classes = call.module.in_features, call.module.out_features
+    check_logits(outputs)
     value = call.value
     if not isinstance(value, Tensor) or value.shape != (len(outputs), width):
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

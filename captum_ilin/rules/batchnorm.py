@@ -20,13 +20,7 @@ from captum_ilin.slope import Slope, sloped
 from captum_ilin.tangent import tangent
 from captum_ilin.warning import warn
 
-__all__ = [
-    "EXPLICIT",
-    "RULES",
-    "by_constant_statistics",
-    "by_running_statistics",
-    "warn_of_batch_statistics",
-]
+__all__ = ["EXPLICIT", "RULES", "by_running_statistics", "warn_of_batch_statistics"]
 
 RULES = RuleTable()
 EXPLICIT = RuleTable()  # for tables that do not hold the statistics
@@ -80,21 +74,9 @@ def by_running_statistics(
     others = (running_mean, running_var, weight, bias)
     if hold(lambda: any(map(is_active, others))):
         return _batch_norm(input, *others, eps=eps)
-    return by_constant_statistics(input, *others, eps)
-
-
-def by_constant_statistics(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-) -> Tensor:
-    """The same where z alone is active."""
 
     def run(input: Tensor) -> tuple[Tensor, Slope]:
-        value = F.batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
+        value = F.batch_norm(input, *others, eps=eps)
         assert running_var is not None  # or PyTorch had refused
         precise = torch.promote_types(running_var.dtype, torch.float32)
         scale = (running_var.to(precise) + eps).rsqrt()

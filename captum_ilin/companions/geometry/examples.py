@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from captum_ilin.companions.batches import as_inputs, loader_of, split_batch
 from captum_ilin.companions.errors import CompanionInputError
+from captum_ilin.companions.head import check_logits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,12 +84,7 @@ def batches_of(
 
 def check_labels(batch: Batch, outputs: Any) -> None:
     """Raise unless the outputs are logits of two classes or more, and each label has one."""
-    if not isinstance(outputs, Tensor) or outputs.dim() != 2:
-        shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise CompanionInputError(
-            f"The model must return logits, (batch, classes), but returned {shape}. Wrap it so "
-            "that it returns one row of logits for each example."
-        )
+    check_logits(outputs)
     count, classes = outputs.shape
     if classes < 2:
         raise CompanionInputError(

@@ -214,7 +214,7 @@ def _shifted(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    return batchnorm.by_constant_statistics(input, running_mean, running_var, weight, bias, eps)
+    return batchnorm.by_running_statistics(input, running_mean, running_var, weight, bias, eps)
 
 
 _AFFINE = {
